@@ -1,0 +1,156 @@
+import type { CreateVolumeRequest__Output } from "../proto/gen/csi/v1/CreateVolumeRequest.js";
+import type { CreateVolumeResponse } from "../proto/gen/csi/v1/CreateVolumeResponse.js";
+import type { TopologyRequirement__Output } from "../proto/gen/csi/v1/TopologyRequirement.js";
+import type { Context } from "../src/engines/types.js";
+import { invalid, notFound, StorageError } from "../src/errors/storage-error.js";
+import type { ContentSource, FsType, Volume, VolumeKind, VolumeSpec } from "../src/model/volume.js";
+import { type ControllerDeps, TOPOLOGY_KEY } from "./deps.js";
+import { volumeMessage } from "./messages.js";
+import { parseParameters } from "./parameters.js";
+import {
+  chooseSize,
+  defaultKind,
+  parseCapabilities,
+  parseRange,
+  type Range,
+  requireName,
+  unsupported,
+} from "./validation.js";
+
+/** CSI CreateVolume: idempotent by name; everything is checked before anything is made. */
+export async function createVolume(
+  deps: ControllerDeps,
+  ctx: Context,
+  request: CreateVolumeRequest__Output,
+): Promise<CreateVolumeResponse> {
+  const name = requireName("name", request.name);
+  const range = parseRange(request.capacity_range);
+  const wanted = parseSpec(request, name);
+  checkTopology(deps, request.accessibility_requirements);
+  const source = wanted.source;
+  const keys =
+    source?.type === "volume"
+      ? [`name:${name}`, source.volumeId]
+      : source
+        ? [`name:${name}`, source.snapshotId]
+        : [`name:${name}`];
+  return deps.locks.run(keys, `CreateVolume ${name}`, async () => {
+    const existing = deps.engine.findByName(name);
+    if (existing) {
+      checkCompatible(existing, wanted, range);
+      return { volume: volumeMessage(existing, deps.nodeIds) };
+    }
+    const origin = sourceOf(deps, source);
+    const fsType = wanted.fsType || origin?.fsType || "";
+    const { maximumVolumeBytes } = await deps.engine.capacity(ctx);
+    const capacityBytes = chooseSize(range, fsType, origin?.sizeBytes ?? 0n, ENGINE_LIMIT_BYTES);
+    if (capacityBytes > maximumVolumeBytes) {
+      throw new StorageError(
+        "resource-exhausted",
+        `no room for ${capacityBytes} bytes: the pool can take ${maximumVolumeBytes} more`,
+      );
+    }
+    const volume = await deps.engine.create(ctx, { ...wanted, fsType, capacityBytes });
+    return { volume: volumeMessage(volume, deps.nodeIds) };
+  });
+}
+
+// One file on an ext4 pool holds 16 TiB less a block.
+export const ENGINE_LIMIT_BYTES = 16n * 1024n ** 4n - 4096n;
+
+function parseSpec(request: CreateVolumeRequest__Output, name: string): VolumeSpec {
+  const capabilities = parseCapabilities(request.volume_capabilities);
+  const parsed = parseParameters(request.parameters, request.mutable_parameters);
+  const kind: VolumeKind = parsed.kind ?? defaultKind(capabilities);
+  for (const capability of capabilities) {
+    const reason = unsupported(capability, kind);
+    if (reason !== null) throw invalid(`volume_capabilities: ${reason}`);
+  }
+  return {
+    name,
+    kind,
+    capacityBytes: 0n,
+    fsType: chooseFsType(
+      capabilities.flatMap((c) => (c.access.type === "mount" ? [c.access.fsType] : [])),
+      parsed.fsType,
+    ),
+    mkfsOptions: parsed.mkfsOptions,
+    provisioning: parsed.provisioning,
+    reclaimSpaceMs: parsed.reclaimSpaceMs,
+    parameters: request.parameters,
+    mutableParameters: request.mutable_parameters,
+    source: parseSource(request),
+  };
+}
+
+// Two capabilities that name different file systems cannot both be served.
+function chooseFsType(fromCapabilities: readonly string[], fromClass: FsType | null): FsType | "" {
+  if (fromCapabilities.length === 0) return "";
+  const named = [...new Set(fromCapabilities.filter((fsType) => fsType !== ""))];
+  if (named.length > 1) throw invalid(`volume_capabilities name several file systems: ${named.join(", ")}`);
+  return (named[0] as FsType | undefined) ?? fromClass ?? "ext4";
+}
+
+function parseSource(request: CreateVolumeRequest__Output): ContentSource | null {
+  const source = request.volume_content_source;
+  if (!source) return null;
+  if (source.snapshot) {
+    if (source.snapshot.snapshot_id === "") throw invalid("volume_content_source.snapshot.snapshot_id is required");
+    return { type: "snapshot", snapshotId: source.snapshot.snapshot_id };
+  }
+  if (source.volume) {
+    if (source.volume.volume_id === "") throw invalid("volume_content_source.volume.volume_id is required");
+    return { type: "volume", volumeId: source.volume.volume_id };
+  }
+  throw invalid("volume_content_source names neither a snapshot nor a volume");
+}
+
+function sourceOf(
+  deps: ControllerDeps,
+  source: ContentSource | null,
+): { sizeBytes: bigint; fsType: FsType | "" } | null {
+  if (!source) return null;
+  if (source.type === "snapshot") {
+    const snapshot = deps.engine.getSnapshot(source.snapshotId);
+    if (!snapshot) throw notFound(`volume_content_source: snapshot ${source.snapshotId} does not exist`);
+    return snapshot;
+  }
+  const volume = deps.engine.get(source.volumeId);
+  if (!volume) throw notFound(`volume_content_source: volume ${source.volumeId} does not exist`);
+  return { sizeBytes: volume.capacityBytes, fsType: volume.fsType };
+}
+
+/** @throws StorageError resource-exhausted when no required topology is one of ours */
+function checkTopology(deps: ControllerDeps, requirement: TopologyRequirement__Output | null): void {
+  const requisite = requirement?.requisite ?? [];
+  if (requisite.length === 0) return;
+  const reachable = requisite.some((topology) =>
+    Object.entries(topology.segments).every(
+      ([key, value]) => key.toLowerCase() !== TOPOLOGY_KEY || deps.nodeIds.includes(value),
+    ),
+  );
+  if (!reachable) {
+    throw new StorageError(
+      "resource-exhausted",
+      `accessibility_requirements: no required ${TOPOLOGY_KEY} is served here; this pool is on ${deps.nodeIds.join(", ")}`,
+    );
+  }
+}
+
+function checkCompatible(existing: Volume, wanted: VolumeSpec, range: Range): void {
+  const conflict = (what: string) =>
+    new StorageError("already-exists", `volume ${existing.name} exists with another ${what}`);
+  const { requiredBytes, limitBytes } = range;
+  if (existing.capacityBytes < requiredBytes || (limitBytes > 0n && existing.capacityBytes > limitBytes)) {
+    throw conflict(`size, ${existing.capacityBytes} bytes`);
+  }
+  if (existing.kind !== wanted.kind) throw conflict("kind");
+  if (wanted.fsType !== "" && existing.fsType !== wanted.fsType && !wanted.source) throw conflict("file system");
+  if (JSON.stringify(existing.source) !== JSON.stringify(wanted.source)) throw conflict("content source");
+  if (!sameMap(existing.parameters, wanted.parameters)) throw conflict("set of parameters");
+}
+
+function sameMap(a: Record<string, string>, b: Record<string, string>): boolean {
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key]);
+}

@@ -1,0 +1,64 @@
+import { invalid } from "../src/errors/storage-error.js";
+import { nearest } from "../src/model/nearest.js";
+import { FS_TYPES, type FsType, type Provisioning, type VolumeKind } from "../src/model/volume.js";
+
+/** What a StorageClass says, checked. `kind` and `fsType` are null when it leaves them open. */
+export interface ClassParameters {
+  kind: VolumeKind | null;
+  fsType: FsType | null;
+  mkfsOptions: string[];
+  provisioning: Provisioning;
+  reclaimSpaceMs: number;
+}
+
+const FSTYPE_KEY = "csi.storage.k8s.io/fstype";
+const KNOWN = ["kind", FSTYPE_KEY, "mkfsOptions", "provisioning", "reclaimSpace"];
+const MUTABLE = ["reclaimSpace"];
+
+/** @throws StorageError invalid-argument naming the key, and for an unknown key the nearest known one */
+export function parseParameters(parameters: Record<string, string>, mutable: Record<string, string>): ClassParameters {
+  for (const key of Object.keys(parameters)) {
+    if (KNOWN.includes(key) || key.startsWith("csi.storage.k8s.io/")) continue;
+    throw invalid(
+      `parameters: unknown key ${JSON.stringify(key)}; did you mean ${JSON.stringify(nearest(key, KNOWN))}?`,
+    );
+  }
+  checkMutable(mutable);
+  const reclaim = mutable.reclaimSpace ?? parameters.reclaimSpace ?? "";
+  return {
+    kind: oneOf("kind", parameters.kind, ["block", "shared"]),
+    fsType: oneOf(FSTYPE_KEY, parameters[FSTYPE_KEY], FS_TYPES),
+    mkfsOptions: (parameters.mkfsOptions ?? "").split(/\s+/).filter((option) => option !== ""),
+    provisioning: oneOf("provisioning", parameters.provisioning, ["thin", "thick"]) ?? "thin",
+    reclaimSpaceMs: parseInterval(reclaim),
+  };
+}
+
+/** @throws StorageError invalid-argument; nothing is applied when one key is wrong */
+export function checkMutable(mutable: Record<string, string>): void {
+  for (const [key, value] of Object.entries(mutable)) {
+    if (!MUTABLE.includes(key)) {
+      throw invalid(
+        `mutable_parameters: unknown key ${JSON.stringify(key)}; only ${MUTABLE.join(", ")} can be modified`,
+      );
+    }
+    parseInterval(value);
+  }
+}
+
+function oneOf<T extends string>(key: string, value: string | undefined, allowed: readonly T[]): T | null {
+  if (value === undefined || value === "") return null;
+  if (!allowed.includes(value as T))
+    throw invalid(`parameters[${key}]: ${JSON.stringify(value)} is not one of ${allowed.join(", ")}`);
+  return value as T;
+}
+
+const UNIT_MS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+function parseInterval(text: string): number {
+  if (text === "" || text === "never") return 0;
+  const match = /^([1-9]\d{0,4})([mhd])$/.exec(text);
+  if (!match)
+    throw invalid(`reclaimSpace: ${JSON.stringify(text)} is not an interval; use for example 30m, 24h, 7d or never`);
+  return Number(match[1]) * (UNIT_MS[match[2] ?? ""] ?? 0);
+}

@@ -1,0 +1,30 @@
+import type { ValidateVolumeCapabilitiesRequest__Output } from "../proto/gen/csi/v1/ValidateVolumeCapabilitiesRequest.js";
+import type { ValidateVolumeCapabilitiesResponse } from "../proto/gen/csi/v1/ValidateVolumeCapabilitiesResponse.js";
+import type { Context } from "../src/engines/types.js";
+import { notFound } from "../src/errors/storage-error.js";
+import type { ControllerDeps } from "./deps.js";
+import { parseCapabilities, requireId, unsupported } from "./validation.js";
+
+/** CSI ValidateVolumeCapabilities: an unsupported one is not an error but an empty `confirmed` with a message. */
+export async function validateVolumeCapabilities(
+  deps: ControllerDeps,
+  _ctx: Context,
+  request: ValidateVolumeCapabilitiesRequest__Output,
+): Promise<ValidateVolumeCapabilitiesResponse> {
+  const id = requireId("volume_id", request.volume_id);
+  const capabilities = parseCapabilities(request.volume_capabilities);
+  const volume = deps.engine.get(id);
+  if (!volume) throw notFound(`volume ${id} does not exist`);
+  for (const capability of capabilities) {
+    const reason = unsupported(capability, volume.kind);
+    if (reason !== null) return { message: reason };
+  }
+  return {
+    confirmed: {
+      volume_context: request.volume_context,
+      volume_capabilities: request.volume_capabilities,
+      parameters: request.parameters,
+      mutable_parameters: request.mutable_parameters,
+    },
+  };
+}

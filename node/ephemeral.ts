@@ -1,0 +1,107 @@
+import { access, mkdir, open, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { NodePublishVolumeRequest__Output } from "../proto/gen/csi/v1/NodePublishVolumeRequest.js";
+import { attachImage, detachImage, ensureFilesystem } from "../src/engines/local/attacher.js";
+import type { Context } from "../src/engines/types.js";
+import { invalid, StorageError } from "../src/errors/storage-error.js";
+import type { Capability } from "../src/model/volume.js";
+import { unmount } from "../src/os/mount.js";
+import type { NodeEnvironment } from "./environment.js";
+import { applyMountGroup, mountFilesystem } from "./filesystem-mount.js";
+import { bytesOf } from "./quantity.js";
+import { isReadonly, volumeContextOf } from "./requests.js";
+import { busyPath, currentLoops, lookAt } from "./truth.js";
+import { removeTarget } from "./unpublish-volume.js";
+
+/*
+ * CSI inline ephemeral volumes: made by NodePublishVolume, gone with NodeUnpublishVolume, known to this node alone. The
+ * folder is their whole record, so a crash at any step is cleaned up by the unpublish that kubelet repeats.
+ */
+
+const EPHEMERAL_ID = /^csi-[0-9a-f]{16,128}$/;
+const DEFAULT_BYTES = 1024n ** 3n;
+
+/** kubelet names them `csi-<hex>`; the id becomes a folder's name, so nothing else is taken. */
+export const isEphemeralId = (volumeId: string) => EPHEMERAL_ID.test(volumeId);
+
+export const isEphemeral = (context: Readonly<Record<string, string>>) =>
+  context["csi.storage.k8s.io/ephemeral"] === "true";
+
+export const ephemeralImage = (env: NodeEnvironment, volumeId: string) =>
+  join(env.stateDir, "ephemeral", volumeId, "image");
+
+export async function publishEphemeral(
+  env: NodeEnvironment,
+  ctx: Context,
+  request: NodePublishVolumeRequest__Output,
+  target: string,
+  capability: Capability,
+): Promise<object> {
+  const volumeId = request.volume_id;
+  if (!isEphemeralId(volumeId))
+    throw invalid("volume_id of an ephemeral volume must be csi-<hex>, as kubelet makes it");
+  const mount = capability.access;
+  if (mount.type === "block") throw new StorageError("failed-precondition", "an ephemeral volume has no block access");
+  if (request.readonly || isReadonly(capability))
+    throw new StorageError("failed-precondition", "an ephemeral volume that is read-only would stay empty");
+  const context = volumeContextOf(request.volume_context, capability);
+  const size = request.volume_context.size;
+  const sizeBytes = size ? bytesOf(size) : DEFAULT_BYTES;
+  const image = ephemeralImage(env, volumeId);
+  await env.lock.run([volumeId], "NodePublishVolume", async () => {
+    await makeImage(image, sizeBytes);
+    const ref = { volumeId, image };
+    const loop = await attachImage(env.exec, ctx.signal, ref, false);
+    const found = await lookAt(target, [loop]);
+    if (found.type === "mount") return;
+    if (found.type !== "nothing") throw busyPath(target);
+    const fsType = await ensureFilesystem(env.exec, ctx.signal, ref, loop.device, {
+      ...context,
+      hasSource: false,
+      readonly: false,
+    });
+    const device = { device: loop.device, deviceBytes: loop.sizeBytes };
+    await mountFilesystem(env.exec, ctx.signal, {
+      ...device,
+      path: target,
+      fsType,
+      readonly: false,
+      flags: mount.mountFlags,
+    });
+    await applyMountGroup(target, mount.volumeMountGroup);
+  });
+  return {};
+}
+
+async function makeImage(image: string, sizeBytes: bigint): Promise<void> {
+  await mkdir(dirname(image), { recursive: true, mode: 0o700 });
+  const file = await open(image, "a", 0o600);
+  try {
+    if ((await file.stat()).size === 0) await file.truncate(Number(sizeBytes));
+  } finally {
+    await file.close();
+  }
+}
+
+export async function unpublishEphemeral(
+  env: NodeEnvironment,
+  ctx: Context,
+  volumeId: string,
+  target: string,
+): Promise<object> {
+  const image = ephemeralImage(env, volumeId);
+  await env.lock.run([volumeId], "NodeUnpublishVolume", async () => {
+    const present = await access(dirname(image)).then(
+      () => true,
+      () => false,
+    );
+    if (!present) return;
+    const loops = await currentLoops(env, ctx.signal, undefined, image);
+    while ((await lookAt(target, loops)).type === "mount") await unmount(env.exec, ctx.signal, target);
+    await removeTarget(target);
+    const [loop] = loops;
+    if (loop) await detachImage(env.exec, ctx.signal, loop.identity);
+    await rm(dirname(image), { recursive: true, force: true });
+  });
+  return {};
+}

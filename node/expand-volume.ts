@@ -1,0 +1,45 @@
+import type { NodeExpandVolumeRequest__Output } from "../proto/gen/csi/v1/NodeExpandVolumeRequest.js";
+import type { NodeExpandVolumeResponse } from "../proto/gen/csi/v1/NodeExpandVolumeResponse.js";
+import { attachImage } from "../src/engines/local/attacher.js";
+import type { Context } from "../src/engines/types.js";
+import { StorageError } from "../src/errors/storage-error.js";
+import { FS_TYPES } from "../src/model/volume.js";
+import type { NodeEnvironment } from "./environment.js";
+import { growIfSmaller } from "./filesystem-mount.js";
+import { locateVolume } from "./locate-volume.js";
+import { required } from "./requests.js";
+
+/** NodeExpandVolume: makes the device, and the filesystem on it, as large as the image has become. */
+export async function expandVolume(
+  env: NodeEnvironment,
+  ctx: Context,
+  request: NodeExpandVolumeRequest__Output,
+): Promise<NodeExpandVolumeResponse> {
+  const volumeId = required(request.volume_id, "volume_id");
+  const path = required(request.volume_path, "volume_path");
+  return env.lock.run([volumeId], "NodeExpandVolume", async () => {
+    const { found, image } = await locateVolume(env, ctx.signal, volumeId, path);
+    const loop = await attachImage(env.exec, ctx.signal, { volumeId, image }, found.loop.readonly);
+    const wanted = BigInt(request.capacity_range?.required_bytes || "0");
+    if (loop.sizeBytes < wanted) {
+      throw new StorageError(
+        "out-of-range",
+        `the volume has ${loop.sizeBytes} bytes: expand it with ControllerExpandVolume first`,
+      );
+    }
+    if (found.type === "mount") {
+      const fsType = FS_TYPES.find((known) => known === found.entry.fsType);
+      if (!fsType)
+        throw new StorageError("failed-precondition", `a ${found.entry.fsType} filesystem cannot be expanded`);
+      if (!found.entry.superOptions.includes("ro")) {
+        await growIfSmaller(env.exec, ctx.signal, {
+          device: loop.device,
+          mountPoint: path,
+          fsType,
+          deviceBytes: loop.sizeBytes,
+        });
+      }
+    }
+    return { capacity_bytes: String(loop.sizeBytes) };
+  });
+}

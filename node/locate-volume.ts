@@ -1,0 +1,43 @@
+import { isAbsolute, join } from "node:path";
+import { notFound } from "../src/errors/storage-error.js";
+import { isOurs } from "../src/model/volume-id.js";
+import type { NodeEnvironment } from "./environment.js";
+import { ephemeralImage, isEphemeralId } from "./ephemeral.js";
+import type { NodeVolume } from "./node-state.js";
+import { cleanPath } from "./paths.js";
+import { currentLoops, type Found, lookAt } from "./truth.js";
+
+export interface Located {
+  found: Extract<Found, { type: "mount" | "block" }>;
+  image: string;
+  volume: NodeVolume | undefined;
+}
+
+/**
+ * The volume at a path: its staging path or one of its targets, told by what the kernel shows there.
+ *
+ * @throws StorageError not-found when this volume is not there, for relative paths and foreign ids too
+ */
+export async function locateVolume(
+  env: NodeEnvironment,
+  signal: AbortSignal,
+  volumeId: string,
+  volumePath: string,
+): Promise<Located> {
+  const nowhere = notFound("no volume of that id is at that path");
+  const ephemeral = isEphemeralId(volumeId);
+  if (!isAbsolute(volumePath) || volumePath.includes("\0") || !(ephemeral || isOurs(volumeId, "v"))) throw nowhere;
+  const path = cleanPath(volumePath);
+  const volume = ephemeral ? undefined : await env.state.read(volumeId);
+  const image = ephemeral
+    ? ephemeralImage(env, volumeId)
+    : (volume?.image ?? join(env.poolDir, "volumes", volumeId, "image"));
+  const loops = await currentLoops(env, signal, volume, image);
+  const found = await lookAt(path, loops);
+  if (found.type === "mount" || found.type === "block") return { found, image, volume };
+  // A staged block volume is nowhere in the file system: its record alone says that it is staged at this path.
+  const stage = volume?.stages[path];
+  const loop = loops.find((candidate) => candidate.readonly === stage?.readonly);
+  if (stage?.access === "block" && loop) return { found: { type: "block", loop, entry: undefined }, image, volume };
+  throw nowhere;
+}

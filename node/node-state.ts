@@ -1,0 +1,56 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { StorageError } from "../src/errors/storage-error.js";
+import type { AccessMode } from "../src/model/volume.js";
+import { readIfPresent, removeDurably, writeDurably } from "../src/os/durable-file.js";
+
+const Place = z.object({
+  access: z.enum(["block", "mount"]),
+  /** The capability's digest. */
+  capability: z.string(),
+  mode: z.string().transform((mode) => mode as AccessMode),
+  readonly: z.boolean(),
+});
+
+const Shape = z.object({
+  volumeId: z.string(),
+  image: z.string(),
+  /** `<st_dev>:<st_ino>` of the image: finds its loop devices even when it is gone. */
+  identity: z.string(),
+  stages: z.record(z.string(), Place),
+  targets: z.record(z.string(), Place),
+});
+
+export type Place = z.infer<typeof Place>;
+
+/** What was asked for a volume on this node. Whether it is so is read from the kernel, never from here. */
+export type NodeVolume = z.infer<typeof Shape>;
+
+export interface NodeState {
+  read(volumeId: string): Promise<NodeVolume | undefined>;
+  /** A volume with neither stage nor target leaves no file. */
+  write(volume: NodeVolume): Promise<void>;
+}
+
+/** One file a volume in `folder`. Volume ids must have been proven ours: they become file names. */
+export function nodeState(folder: string): NodeState {
+  const pathOf = (volumeId: string) => join(folder, `${volumeId}.json`);
+  return {
+    async read(volumeId) {
+      const text = await readIfPresent(pathOf(volumeId));
+      if (text === undefined) return undefined;
+      try {
+        return Shape.parse(JSON.parse(text));
+      } catch (error) {
+        throw new StorageError("failed-precondition", `the node's record ${pathOf(volumeId)} is damaged`, {
+          cause: error,
+        });
+      }
+    },
+    async write(volume) {
+      const used = Object.keys(volume.stages).length + Object.keys(volume.targets).length > 0;
+      if (used) await writeDurably(pathOf(volume.volumeId), `${JSON.stringify(volume)}\n`);
+      else await removeDurably(pathOf(volume.volumeId));
+    },
+  };
+}

@@ -1,0 +1,122 @@
+import type { NodeStageVolumeRequest__Output } from "../proto/gen/csi/v1/NodeStageVolumeRequest.js";
+import { attachImage, detachImage, ensureFilesystem, recordRaw } from "../src/engines/local/attacher.js";
+import type { Context } from "../src/engines/types.js";
+import { StorageError } from "../src/errors/storage-error.js";
+import { type Capability, FS_TYPES, MULTI_NODE } from "../src/model/volume.js";
+import type { NodeEnvironment } from "./environment.js";
+import { growIfSmaller, mountFilesystem } from "./filesystem-mount.js";
+import type { NodeVolume, Place } from "./node-state.js";
+import { cleanPath } from "./paths.js";
+import {
+  capabilityDigest,
+  capabilityOf,
+  imageRef,
+  isReadonly,
+  ownId,
+  required,
+  type VolumeContext,
+  volumeContextOf,
+} from "./requests.js";
+import { busyPath, lookAt } from "./truth.js";
+
+/** NodeStageVolume (CSI 1.12): proves the image, attaches it, formats it if it is proven blank, checks and mounts it. */
+export async function stageVolume(
+  env: NodeEnvironment,
+  ctx: Context,
+  request: NodeStageVolumeRequest__Output,
+): Promise<object> {
+  const volumeId = required(request.volume_id, "volume_id");
+  const path = cleanPath(required(request.staging_target_path, "staging_target_path"));
+  const capability = capabilityOf(request.volume_capability);
+  ownId(volumeId);
+  const context = volumeContextOf(request.volume_context, capability);
+  checkCapability(context, capability);
+  const ref = imageRef(env.poolDir, volumeId, request.publish_context);
+  const readonly = request.publish_context.readonly === "true" || isReadonly(capability);
+  const place: Place = {
+    access: capability.access.type,
+    capability: capabilityDigest(capability),
+    mode: capability.mode,
+    readonly,
+  };
+  await env.lock.run([volumeId], "NodeStageVolume", async () => {
+    const known = await env.state.read(volumeId);
+    refuseOtherStage(known, path, place);
+    // A block volume that is read-only gets a read-only device; a filesystem's journal must be replayed even then.
+    const loop = await attachImage(env.exec, ctx.signal, ref, readonly && place.access === "block");
+    const volume: NodeVolume = {
+      volumeId,
+      image: ref.image,
+      identity: loop.identity,
+      stages: { ...known?.stages, [path]: place },
+      targets: known?.targets ?? {},
+    };
+    try {
+      if (capability.access.type === "mount") {
+        const found = await lookAt(path, [loop]);
+        if (found.type === "other" || found.type === "block") throw busyPath(path);
+        if (found.type === "mount" && !readonly) {
+          // A stage that was cut off between its mount and its growing is finished by its retry.
+          const fsType = FS_TYPES.find((known) => known === found.entry.fsType);
+          if (fsType)
+            await growIfSmaller(env.exec, ctx.signal, {
+              device: loop.device,
+              mountPoint: path,
+              fsType,
+              deviceBytes: loop.sizeBytes,
+            });
+        }
+        if (found.type === "nothing") {
+          const wish = { ...context, readonly };
+          const fsType = await ensureFilesystem(env.exec, ctx.signal, ref, loop.device, wish);
+          await env.state.write(volume);
+          const flags = capability.access.mountFlags;
+          const device = { device: loop.device, deviceBytes: loop.sizeBytes };
+          await mountFilesystem(env.exec, ctx.signal, { ...device, path, fsType, readonly, flags });
+        }
+      } else if (!readonly) {
+        await recordRaw(ref);
+      }
+      await env.state.write(volume);
+    } catch (error) {
+      // A first stage that failed leaves no device; the request's own signal may have fired, so this has one of its own.
+      if (Object.keys(known?.stages ?? {}).length === 0) {
+        await detachImage(env.exec, AbortSignal.timeout(10_000), loop.identity).catch((cause: unknown) =>
+          ctx.log.warn({ cause }, "detach after a failed stage"),
+        );
+      }
+      throw error;
+    }
+  });
+  return {};
+}
+
+function refuseOtherStage(known: NodeVolume | undefined, path: string, place: Place): void {
+  for (const [otherPath, other] of Object.entries(known?.stages ?? {})) {
+    const samePath = otherPath === path;
+    if (samePath && (other.capability !== place.capability || other.readonly !== place.readonly)) {
+      throw new StorageError(
+        "already-exists",
+        `the volume is staged at ${path} with another capability; unstage it first`,
+      );
+    }
+    // Writing to a device beside the filesystem that is mounted from it destroys that filesystem.
+    if (!samePath && other.access !== place.access) {
+      throw new StorageError(
+        "failed-precondition",
+        `the volume is staged as ${other.access} at ${otherPath}; unstage it first`,
+      );
+    }
+  }
+}
+
+function checkCapability(context: VolumeContext, capability: Capability): void {
+  const refuse = (message: string) => new StorageError("failed-precondition", message);
+  if (context.kind === "shared" && capability.access.type === "block") {
+    throw refuse("a shared filesystem volume has no block access; use volumeMode Filesystem");
+  }
+  const writers = MULTI_NODE.has(capability.mode) && !isReadonly(capability);
+  if (context.kind === "block" && capability.access.type === "mount" && writers) {
+    throw refuse(`a block volume with a filesystem cannot be ${capability.mode}; use a StorageClass of kind shared`);
+  }
+}

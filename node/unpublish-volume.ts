@@ -1,0 +1,57 @@
+import { rm, rmdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { NodeUnpublishVolumeRequest__Output } from "../proto/gen/csi/v1/NodeUnpublishVolumeRequest.js";
+import { detachImage } from "../src/engines/local/attacher.js";
+import type { Context } from "../src/engines/types.js";
+import { isOurs } from "../src/model/volume-id.js";
+import { unmount } from "../src/os/mount.js";
+import type { NodeEnvironment } from "./environment.js";
+import { isEphemeralId, unpublishEphemeral } from "./ephemeral.js";
+import { cleanPath } from "./paths.js";
+import { required } from "./requests.js";
+import { busyPath, currentLoops, liveTargets, lookAt } from "./truth.js";
+
+/** NodeUnpublishVolume: takes the target's mount and then the target itself away. Never published: OK. */
+export async function unpublishVolume(
+  env: NodeEnvironment,
+  ctx: Context,
+  request: NodeUnpublishVolumeRequest__Output,
+): Promise<object> {
+  const volumeId = required(request.volume_id, "volume_id");
+  const target = cleanPath(required(request.target_path, "target_path"));
+  if (isEphemeralId(volumeId)) return unpublishEphemeral(env, ctx, volumeId, target);
+  if (!isOurs(volumeId, "v")) return {};
+  await env.lock.run([volumeId], "NodeUnpublishVolume", async () => {
+    const volume = await env.state.read(volumeId);
+    const image = volume?.image ?? join(env.poolDir, "volumes", volumeId, "image");
+    const loops = await currentLoops(env, ctx.signal, volume, image);
+    for (;;) {
+      const found = await lookAt(target, loops);
+      if (found.type === "other" && volume?.targets[target]) throw busyPath(target);
+      if (found.type === "nothing" || found.type === "other" || !found.entry) break;
+      await unmount(env.exec, ctx.signal, target);
+    }
+    if (!volume) return;
+    if (volume.targets[target]) await removeTarget(target);
+    const targets = await liveTargets(volume, loops);
+    delete targets[target];
+    // The device that a read-only publication of a writable block volume had for itself.
+    const needed = [...Object.values(volume.stages), ...Object.values(targets)].some(
+      (place) => place.readonly && place.access === "block",
+    );
+    if (!needed) await detachImage(env.exec, ctx.signal, volume.identity, (loop) => loop.readonly);
+    await env.state.write({ ...volume, targets });
+  });
+  return {};
+}
+
+/** Only what publish made, and only when it is empty: never data, whatever is at that path. */
+export async function removeTarget(target: string): Promise<void> {
+  try {
+    await rmdir(target);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOTDIR") await rm(target, { force: true });
+    else if (code !== "ENOENT") throw error;
+  }
+}

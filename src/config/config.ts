@@ -1,0 +1,97 @@
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { isAbsolute, join, resolve } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
+import { invalid, messageOf } from "../errors/storage-error.js";
+import { nearest } from "../model/nearest.js";
+
+const schema = z.object({
+  dataDir: z.string().min(1),
+  poolDir: z.string(),
+  csiEndpoint: z.string(),
+  nodeId: z.string().min(1).max(256),
+  overcommit: z.coerce.number().min(1).max(1000),
+  lowSpaceRatio: z.coerce.number().min(0).max(0.5),
+  logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "trace"]),
+});
+
+export type Config = Readonly<z.infer<typeof schema>>;
+type RawConfig = Partial<Record<keyof Config, unknown>>;
+
+const DEFAULTS = {
+  dataDir: "/var/lib/granary",
+  poolDir: "",
+  csiEndpoint: "",
+  nodeId: hostname(),
+  overcommit: 10,
+  lowSpaceRatio: 0.05,
+  logLevel: "info",
+} satisfies Record<keyof Config, unknown>;
+
+const KEYS = Object.keys(DEFAULTS) as (keyof Config)[];
+
+/** `dataDir` as an environment variable: GRANARY_DATA_DIR. */
+export const environmentName = (key: string) =>
+  `GRANARY_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+
+/**
+ * One validated, frozen value from file, environment and flags; a flag wins over the environment, that over the file.
+ *
+ * @throws StorageError invalid-argument naming the key, where it came from, and for an unknown key the nearest known one
+ */
+export function loadConfig(
+  flags: RawConfig & { config?: string | undefined },
+  environment: Record<string, string | undefined> = process.env,
+): Config {
+  const path = flags.config ?? environment.GRANARY_CONFIG;
+  const merged: Record<string, unknown> = { ...DEFAULTS, ...(path === undefined ? {} : readFile(path)) };
+  for (const key of KEYS) {
+    const fromEnvironment = environment[environmentName(key)];
+    if (fromEnvironment !== undefined) merged[key] = fromEnvironment;
+    if (flags[key] !== undefined) merged[key] = flags[key];
+  }
+  const parsed = schema.safeParse(merged);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    const key = String(issue?.path[0] ?? "");
+    throw invalid(`config: ${key} (${environmentName(key)}): ${issue?.message ?? "invalid"}`);
+  }
+  const dataDir = resolve(parsed.data.dataDir);
+  const csiEndpoint = parsed.data.csiEndpoint || `unix://${join(dataDir, "csi.sock")}`;
+  checkEndpoint(csiEndpoint);
+  return Object.freeze({
+    ...parsed.data,
+    dataDir,
+    poolDir: parsed.data.poolDir ? resolve(parsed.data.poolDir) : join(dataDir, "pool"),
+    csiEndpoint,
+  });
+}
+
+function readFile(path: string): Record<string, unknown> {
+  let raw: unknown;
+  try {
+    raw = parse(readFileSync(path, "utf8")) ?? {};
+  } catch (error) {
+    throw invalid(`config: ${path} cannot be read: ${messageOf(error)}`);
+  }
+  if (typeof raw !== "object" || raw === null || Array.isArray(raw))
+    throw invalid(`config: ${path} must hold keys and values`);
+  for (const key of Object.keys(raw)) {
+    if (!(KEYS as string[]).includes(key))
+      throw invalid(
+        `config: ${path}: unknown key ${JSON.stringify(key)}; did you mean ${JSON.stringify(nearest(key, KEYS))}?`,
+      );
+  }
+  return raw as Record<string, unknown>;
+}
+
+// CSI spec, "Configuration": the endpoint is a unix socket whose path ends in .sock.
+function checkEndpoint(endpoint: string): void {
+  const path = endpoint.replace(/^unix:\/\//, "");
+  if (!endpoint.startsWith("unix://") || !isAbsolute(path) || !path.endsWith(".sock")) {
+    throw invalid(`config: csiEndpoint ${JSON.stringify(endpoint)} must be unix:///absolute/path.sock`);
+  }
+  if (Buffer.byteLength(path) > 107)
+    throw invalid(`config: csiEndpoint's path is longer than a unix socket's 107 bytes: ${path}`);
+}

@@ -1,0 +1,211 @@
+import { randomUUID } from "node:crypto";
+import type { BigIntStats } from "node:fs";
+import { lstat } from "node:fs/promises";
+import { messageOf, notFound, StorageError } from "../../errors/storage-error.js";
+import { FS_TYPES, type FsType } from "../../model/volume.js";
+import { edgesAreZero, type Probe, probeDevice } from "../../os/blkid.js";
+import type { Exec } from "../../os/exec.js";
+import { renewBtrfsUuid } from "../../os/fsck.js";
+import { attachLoop, detachLoop, deviceBytes, type Loop, listLoops, refreshLoopSize } from "../../os/loop.js";
+import { makeFilesystem } from "../../os/mkfs.js";
+import { listMounts } from "../../os/mount.js";
+import { type FormatRecord, readFormatRecord, writeFormatRecord } from "./format-record.js";
+
+/*
+ * Crash model. Attaching leaves a loop device, which the next attach finds by the image's device and inode. Formatting
+ * writes the record "formatting" durably before mkfs and "formatted" after it: a crash between the two formats again,
+ * which is safe, since a volume is handed out only once its record says "formatted". A raw volume's record is written
+ * before the device is handed out, so that data in it can never be taken for a blank image.
+ */
+
+/** The image as the publish context describes it. Absent parts were not told, and are not compared. */
+export interface ImageRef {
+  volumeId: string;
+  image: string;
+  sizeBytes?: bigint;
+  /** `<st_dev>:<st_ino>` when the controller published it. */
+  inode?: string;
+}
+
+export interface FormatWish {
+  fsType: FsType | "";
+  mkfsOptions: readonly string[];
+  hasSource: boolean;
+  readonly: boolean;
+}
+
+const refuse = (message: string) => new StorageError("failed-precondition", message);
+
+/** The image's stat, proven to be the one that was published. */
+export async function proveImage(ref: ImageRef): Promise<BigIntStats> {
+  const found = await lstat(ref.image, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR")
+      throw notFound(`volume ${ref.volumeId} has no image on this node`);
+    throw error;
+  });
+  if (!found.isFile()) throw refuse(`the image of volume ${ref.volumeId} is not a regular file`);
+  // The inode alone: the pool's device number may change when the host restarts, and publish contexts outlive that.
+  const inode = ref.inode?.split(":").at(-1);
+  if (inode !== undefined && inode !== String(found.ino)) {
+    throw refuse(
+      `the image of volume ${ref.volumeId} is not the one that was published: inode ${found.ino}, not ${inode}`,
+    );
+  }
+  // Larger is fine: the volume may have been expanded after it was published.
+  if (ref.sizeBytes !== undefined && found.size < ref.sizeBytes) {
+    throw refuse(`the image of volume ${ref.volumeId} has ${found.size} bytes, and ${ref.sizeBytes} were published`);
+  }
+  return found;
+}
+
+const identityOf = (found: BigIntStats) => `${found.dev}:${found.ino}`;
+
+/** The volume's loop devices: proven by the backing file's device and inode, never by its path. */
+export async function loopsOf(exec: Exec, signal: AbortSignal, identity: string): Promise<Loop[]> {
+  return (await listLoops(exec, signal)).filter((loop) => loop.identity === identity);
+}
+
+/** Attaches the image, or finds the device that it is attached to, and proves device and image to be the volume's. */
+export async function attachImage(
+  exec: Exec,
+  signal: AbortSignal,
+  ref: ImageRef,
+  readonly: boolean,
+): Promise<Loop & { sizeBytes: bigint }> {
+  const image = await proveImage(ref);
+  const find = async () => (await loopsOf(exec, signal, identityOf(image))).find((loop) => loop.readonly === readonly);
+  let loop = await find();
+  if (!loop) {
+    await attachLoop(exec, signal, ref.image, readonly);
+    loop = await find();
+  }
+  if (!loop)
+    throw refuse(
+      `the loop device of volume ${ref.volumeId} is not backed by its image; is something else replacing it?`,
+    );
+  return { ...loop, sizeBytes: await fitDevice(exec, signal, loop.device, image.size) };
+}
+
+/** Makes the device as large as the image, which may have grown since, and proves it. */
+async function fitDevice(exec: Exec, signal: AbortSignal, device: string, imageBytes: bigint): Promise<bigint> {
+  let bytes = await deviceBytes(exec, signal, device);
+  if (bytes < imageBytes) {
+    await refreshLoopSize(exec, signal, device);
+    bytes = await deviceBytes(exec, signal, device);
+  }
+  // A device counts whole sectors.
+  if (bytes !== imageBytes - (imageBytes % 512n))
+    throw refuse(`${device} has ${bytes} bytes and its image ${imageBytes}`);
+  return bytes;
+}
+
+/** Detaches every loop device of the image that nothing has mounted. */
+export async function detachImage(
+  exec: Exec,
+  signal: AbortSignal,
+  identity: string,
+  which: (loop: Loop) => boolean = () => true,
+): Promise<void> {
+  const mounted = new Set((await listMounts()).map((entry) => entry.source));
+  for (const loop of await loopsOf(exec, signal, identity)) {
+    if (which(loop) && !mounted.has(loop.device)) await detachLoop(exec, signal, loop.device);
+  }
+}
+
+/** Before a raw device is handed out for writing: from now on its volume is never formatted. */
+export async function recordRaw(ref: ImageRef): Promise<void> {
+  if ((await readFormatRecord(ref.image)) === undefined) {
+    await writeFormatRecord(ref.image, { state: "raw", volumeId: ref.volumeId });
+  }
+}
+
+/**
+ * The type of the filesystem on the volume's device, which is made first if, and only if, it was never made, the
+ * volume has no content source, and the device is proven to be blank.
+ *
+ * @throws StorageError failed-precondition in every case of doubt
+ */
+export async function ensureFilesystem(
+  exec: Exec,
+  signal: AbortSignal,
+  ref: ImageRef,
+  device: string,
+  wish: FormatWish,
+): Promise<FsType> {
+  const record = await readFormatRecord(ref.image);
+  const interrupted = record?.state === "formatting" && record.volumeId === ref.volumeId && !wish.hasSource;
+  if (record === undefined ? wish.hasSource : !interrupted)
+    return recogniseFilesystem(exec, signal, ref, device, wish, record);
+  if (wish.readonly)
+    throw refuse(
+      `volume ${ref.volumeId} holds no filesystem yet and is asked for read-only: mount it for writing once`,
+    );
+  if (!interrupted) await proveBlank(exec, signal, ref, device);
+  const fsType = wish.fsType || "ext4";
+  // A new UUID for each try: mkfs.btrfs refuses one that it finds on the device already.
+  const made = { fsType, uuid: randomUUID(), volumeId: ref.volumeId };
+  await writeFormatRecord(ref.image, { state: "formatting", ...made });
+  await makeFilesystem(exec, signal, { device, fsType, uuid: made.uuid, options: wish.mkfsOptions });
+  await writeFormatRecord(ref.image, { state: "formatted", ...made });
+  return fsType;
+}
+
+async function recogniseFilesystem(
+  exec: Exec,
+  signal: AbortSignal,
+  ref: ImageRef,
+  device: string,
+  wish: FormatWish,
+  record: FormatRecord | undefined,
+): Promise<FsType> {
+  const probe = await probeDevice(exec, signal, device);
+  const fsType = FS_TYPES.find((known) => known === probe.type);
+  const holds = probe.type || "nothing that is recognised";
+  if (record?.state === "formatting")
+    throw refuse(`volume ${ref.volumeId} is a copy of a volume whose formatting had not ended`);
+  if (!fsType || (wish.fsType && fsType !== wish.fsType)) {
+    throw refuse(
+      `volume ${ref.volumeId} holds ${holds}, not ${wish.fsType || FS_TYPES.join(", ")}; it is never formatted over`,
+    );
+  }
+  if (record?.state === "formatted" && record.fsType !== fsType) {
+    throw refuse(`volume ${ref.volumeId} was formatted with ${record.fsType} and holds ${fsType}; it is left as it is`);
+  }
+  if (!wish.readonly) await adopt(exec, signal, ref, device, fsType, probe, record);
+  return fsType;
+}
+
+/** Gives a copy its own record, and where the kernel needs it (btrfs) its own UUID first. */
+async function adopt(
+  exec: Exec,
+  signal: AbortSignal,
+  ref: ImageRef,
+  device: string,
+  fsType: FsType,
+  probe: Probe,
+  record: FormatRecord | undefined,
+): Promise<void> {
+  if (record && "volumeId" in record && record.volumeId === ref.volumeId) return;
+  let uuid = probe.uuid;
+  if (fsType === "btrfs") {
+    uuid = randomUUID();
+    await renewBtrfsUuid(exec, signal, device, uuid);
+  }
+  await writeFormatRecord(ref.image, { state: "formatted", fsType, uuid, volumeId: ref.volumeId });
+}
+
+/** blkid's "nothing found" also means "cannot read": only readable zeros, on top of it, are blank. */
+async function proveBlank(exec: Exec, signal: AbortSignal, ref: ImageRef, device: string): Promise<void> {
+  const found = await proveImage(ref);
+  const probe = await probeDevice(exec, signal, device);
+  if (probe.type)
+    throw refuse(`volume ${ref.volumeId} has no format record and holds ${probe.type}; it is never formatted over`);
+  let blank: boolean;
+  try {
+    // Through the image and the device both: a page that the device still has in memory must not hide what is on disk.
+    blank = (await edgesAreZero(device, found.size)) && (await edgesAreZero(ref.image, found.size));
+  } catch (error) {
+    throw refuse(`volume ${ref.volumeId} cannot be read to prove it blank (${messageOf(error)}); it is not formatted`);
+  }
+  if (!blank) throw refuse(`volume ${ref.volumeId} has no format record and holds data; it is never formatted over`);
+}

@@ -1,0 +1,48 @@
+import type { Logger } from "pino";
+import type { Exec } from "../../os/exec.js";
+import { thawImages } from "./cut.js";
+import { removeImage, resizeImage } from "./image.js";
+import { imageIn, type Pool, snapshotDir, volumeDir } from "./pool.js";
+import type { Intent, Registry } from "./registry.js";
+
+/** Rolls every intent that a crash left forward or back. Each step may be repeated: a crash here is recovered too. */
+export async function recover(registry: Registry, pool: Pool, exec: Exec, log: Logger): Promise<void> {
+  for (const { key, intent } of registry.intents()) {
+    log.warn({ intent: intent.op }, "finishing what was interrupted");
+    await settle(registry, pool, exec, log, intent, key);
+  }
+}
+
+async function settle(
+  registry: Registry,
+  pool: Pool,
+  exec: Exec,
+  log: Logger,
+  intent: Intent,
+  key: string,
+): Promise<void> {
+  switch (intent.op) {
+    case "create-volume":
+    case "delete-volume":
+      await removeImage(volumeDir(pool, intent.volumeId));
+      return registry.end(key);
+    case "create-snapshots":
+      await thawImages(
+        log,
+        exec,
+        intent.volumeIds.map((id) => imageIn(volumeDir(pool, id))),
+      );
+      for (const id of intent.snapshotIds) await removeImage(snapshotDir(pool, id));
+      return registry.end(key);
+    case "delete-snapshots":
+      for (const id of intent.snapshotIds) await removeImage(snapshotDir(pool, id));
+      return registry.end(key);
+    case "expand-volume": {
+      const volume = registry.volume(intent.volumeId);
+      if (!volume) return registry.end(key);
+      const ctx = { signal: new AbortController().signal, requestId: "recovery", log };
+      await resizeImage(ctx, exec, volumeDir(pool, volume.id), intent.capacityBytes, volume.provisioning === "thick");
+      return registry.putVolume({ ...volume, capacityBytes: intent.capacityBytes }, key);
+    }
+  }
+}

@@ -1,0 +1,170 @@
+import { type Database, open, type RootDatabase } from "lmdb";
+import type { Snapshot, SnapshotGroup, Volume } from "../../model/volume.js";
+
+/**
+ * A step recorded before it is taken. `create-*` roll back (the caller was told nothing yet); `delete` and `expand`
+ * roll forward (their effect is already promised).
+ */
+export type Intent =
+  | { op: "create-volume"; volumeId: string }
+  | { op: "delete-volume"; volumeId: string }
+  | { op: "expand-volume"; volumeId: string; capacityBytes: bigint }
+  | { op: "create-snapshots"; snapshotIds: readonly string[]; volumeIds: readonly string[] }
+  | { op: "delete-snapshots"; snapshotIds: readonly string[] };
+
+/**
+ * The local engine's record of what exists. One LMDB environment, opened by the controller alone; every write is on
+ * disk before its promise settles.
+ */
+export class Registry {
+  readonly #root: RootDatabase<string, string>;
+  readonly #volumes: Database<string, string>;
+  readonly #snapshots: Database<string, string>;
+  readonly #groups: Database<string, string>;
+  readonly #names: Database<string, string>;
+  readonly #intents: Database<string, string>;
+
+  constructor(path: string) {
+    // Without overlappingSync a commit's promise means "synced", which acknowledgement needs.
+    this.#root = open({ path, encoding: "string", overlappingSync: false, maxDbs: 8, noSubdir: false });
+    const table = (name: string) => this.#root.openDB<string, string>({ name, encoding: "string" });
+    this.#volumes = table("volumes");
+    this.#snapshots = table("snapshots");
+    this.#groups = table("groups");
+    this.#names = table("names");
+    this.#intents = table("intents");
+  }
+
+  volume(id: string): Volume | undefined {
+    return decode<Volume>(safeGet(this.#volumes, id));
+  }
+
+  volumeNamed(name: string): Volume | undefined {
+    return this.volume(this.#names.get(`volume:${name}`) ?? "");
+  }
+
+  /** Volumes in id order, after `afterId`; a limit of 0 is none. */
+  volumes(afterId = "", limit = 0): Volume[] {
+    return readAll<Volume>(this.#volumes, afterId, limit);
+  }
+
+  snapshot(id: string): Snapshot | undefined {
+    return decode<Snapshot>(safeGet(this.#snapshots, id));
+  }
+
+  snapshotNamed(name: string): Snapshot | undefined {
+    return this.snapshot(this.#names.get(`snapshot:${name}`) ?? "");
+  }
+
+  snapshots(): Snapshot[] {
+    return readAll<Snapshot>(this.#snapshots, "", 0);
+  }
+
+  group(id: string): SnapshotGroup | undefined {
+    return decode<SnapshotGroup>(safeGet(this.#groups, id));
+  }
+
+  groupNamed(name: string): SnapshotGroup | undefined {
+    return this.group(this.#names.get(`group:${name}`) ?? "");
+  }
+
+  intents(): { key: string; intent: Intent }[] {
+    return [...this.#intents.getRange()].map(({ key, value }) => ({ key, intent: decode<Intent>(value) as Intent }));
+  }
+
+  /** Records the intent, durably, and answers its key. */
+  async begin(intent: Intent): Promise<string> {
+    const key = intentKey(intent);
+    await this.#intents.put(key, encode(intent));
+    return key;
+  }
+
+  async end(intentId: string): Promise<void> {
+    await this.#intents.remove(intentId);
+  }
+
+  async putVolume(volume: Volume, intentId?: string): Promise<void> {
+    await this.#root.transaction(() => {
+      void this.#volumes.put(volume.id, encode(volume));
+      void this.#names.put(`volume:${volume.name}`, volume.id);
+      if (intentId !== undefined) void this.#intents.remove(intentId);
+    });
+  }
+
+  /** Forgets the volume and records the intent to remove its bytes, in one commit. */
+  async beginDeleteVolume(volume: Volume): Promise<string> {
+    const intent: Intent = { op: "delete-volume", volumeId: volume.id };
+    const key = intentKey(intent);
+    await this.#root.transaction(() => {
+      void this.#volumes.remove(volume.id);
+      void this.#names.remove(`volume:${volume.name}`);
+      void this.#intents.put(key, encode(intent));
+    });
+    return key;
+  }
+
+  async putSnapshots(snapshots: readonly Snapshot[], group: SnapshotGroup | null, intentId: string): Promise<void> {
+    await this.#root.transaction(() => {
+      for (const snapshot of snapshots) {
+        void this.#snapshots.put(snapshot.id, encode(snapshot));
+        // A group's members are found by their group: their names are the group's, not a caller's.
+        if (!group) void this.#names.put(`snapshot:${snapshot.name}`, snapshot.id);
+      }
+      if (group) {
+        void this.#groups.put(group.id, encode(group));
+        void this.#names.put(`group:${group.name}`, group.id);
+      }
+      void this.#intents.remove(intentId);
+    });
+  }
+
+  async beginDeleteSnapshots(snapshots: readonly Snapshot[], group: SnapshotGroup | null): Promise<string> {
+    const intent: Intent = { op: "delete-snapshots", snapshotIds: snapshots.map((s) => s.id) };
+    const key = intentKey(intent);
+    await this.#root.transaction(() => {
+      for (const snapshot of snapshots) {
+        void this.#snapshots.remove(snapshot.id);
+        if (!group) void this.#names.remove(`snapshot:${snapshot.name}`);
+      }
+      if (group) {
+        void this.#groups.remove(group.id);
+        void this.#names.remove(`group:${group.name}`);
+      }
+      void this.#intents.put(key, encode(intent));
+    });
+    return key;
+  }
+
+  close(): Promise<void> {
+    return this.#root.close();
+  }
+}
+
+// One operation at a time for one volume (the locks above see to it), so its id makes the key unique.
+function intentKey(intent: Intent): string {
+  return `${intent.op}:${"volumeId" in intent ? intent.volumeId : intent.snapshotIds[0]}`;
+}
+
+// LMDB refuses keys over 1978 bytes; no id of ours is that long.
+function safeGet(table: Database<string, string>, id: string): string | undefined {
+  return id === "" || id.length > 128 ? undefined : table.get(id);
+}
+
+function readAll<T>(table: Database<string, string>, afterId: string, limit: number): T[] {
+  const range = table.getRange({
+    ...(afterId === "" ? {} : { start: afterId, exclusiveStart: true }),
+    ...(limit > 0 ? { limit } : {}),
+  });
+  return [...range].map(({ value }) => decode<T>(value) as T);
+}
+
+function encode(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) => (typeof part === "bigint" ? { $bytes: String(part) } : part));
+}
+
+function decode<T>(text: string | undefined): T | undefined {
+  if (text === undefined) return undefined;
+  return JSON.parse(text, (_key, part: unknown) =>
+    typeof part === "object" && part !== null && "$bytes" in part ? BigInt(String(part.$bytes)) : part,
+  ) as T;
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Command } from "commander";
+import { serveCommand } from "./cli/serve.js";
+import { messageOf, StorageError } from "./errors/storage-error.js";
+import { protoFile } from "./runtime/grpc.js";
+
+const { version } = JSON.parse(readFileSync(join(dirname(protoFile("csi.proto")), "..", "package.json"), "utf8")) as {
+  version: string;
+};
+
+const program = new Command("granary")
+  .description("Storage for a data center: block volumes, shared filesystem volumes and objects, behind one driver")
+  .version(version)
+  .showHelpAfterError("run with --help to see what is possible");
+
+for (const role of ["up", "controller", "node"] as const) program.addCommand(serveCommand(role, version));
+
+program.parseAsync().catch((error: unknown) => {
+  process.stderr.write(
+    `granary: ${error instanceof StorageError ? error.message : ((error as Error).stack ?? messageOf(error))}\n`,
+  );
+  process.exitCode = 1;
+});

@@ -1,0 +1,89 @@
+import { stat } from "node:fs/promises";
+import { type Exec, ExecError } from "./exec.js";
+
+export interface Loop {
+  device: string;
+  backingPath: string;
+  /** `<st_dev>:<st_ino>` of the backing file, as `fileIdentity` writes it. */
+  identity: string;
+  readonly: boolean;
+  directIo: boolean;
+}
+
+interface LosetupRow {
+  name: string;
+  "back-file": string | null;
+  "back-ino": number | string | null;
+  "back-maj:min": string | null;
+  ro: boolean | string;
+  dio: boolean | string;
+}
+
+const COLUMNS = "NAME,BACK-FILE,BACK-INO,BACK-MAJ:MIN,RO,DIO,AUTOCLEAR";
+
+/** Linux's encoding of a device number, glibc's makedev: `254:0` is what stat(2) gives as 65024. */
+function makedev(majorMinor: string): bigint {
+  const [major, minor] = majorMinor
+    .trim()
+    .split(":")
+    .map((part) => BigInt(part.trim() || "0"));
+  const [a, b] = [major ?? 0n, minor ?? 0n];
+  return (b & 0xffn) | ((a & 0xfffn) << 8n) | ((b & ~0xffn) << 12n) | ((a & ~0xfffn) << 32n);
+}
+
+// util-linux before 2.33 writes booleans as the texts "0" and "1".
+const isTrue = (value: boolean | string) => value === true || value === "1";
+
+/** What names a file for as long as it exists, whatever path leads to it. */
+export async function fileIdentity(path: string): Promise<string> {
+  const found = await stat(path, { bigint: true });
+  return `${found.dev}:${found.ino}`;
+}
+
+/** Every loop device of the host that has a backing file. */
+export async function listLoops(exec: Exec, signal: AbortSignal): Promise<Loop[]> {
+  const { stdout } = await exec("losetup", ["--json", "-l", "-O", COLUMNS], { signal });
+  if (stdout.trim() === "") return [];
+  const rows = (JSON.parse(stdout) as { loopdevices: LosetupRow[] }).loopdevices;
+  return rows
+    .filter((row) => row["back-ino"] !== null && row["back-maj:min"] !== null)
+    .map((row) => ({
+      device: row.name,
+      backingPath: row["back-file"] ?? "",
+      identity: `${makedev(row["back-maj:min"] ?? "")}:${row["back-ino"]}`,
+      readonly: isTrue(row.ro),
+      directIo: isTrue(row.dio),
+    }));
+}
+
+/**
+ * Attaches a file to a free loop device, with direct I/O where its filesystem takes it: buffered, every block would be
+ * held in memory twice, once for the device and once for the image.
+ */
+export async function attachLoop(exec: Exec, signal: AbortSignal, file: string, readonly: boolean): Promise<void> {
+  const flags = readonly ? ["--read-only"] : [];
+  try {
+    await exec("losetup", ["--find", "--direct-io=on", ...flags, file], { signal });
+  } catch (error) {
+    if (!(error instanceof ExecError) || error.reason !== "exit") throw error;
+    const identity = await fileIdentity(file);
+    // losetup may have attached the file and failed only at the direct I/O that came after.
+    const loops = await listLoops(exec, signal);
+    if (loops.some((loop) => loop.identity === identity && loop.readonly === readonly)) return;
+    await exec("losetup", ["--find", ...flags, file], { signal });
+  }
+}
+
+export async function detachLoop(exec: Exec, signal: AbortSignal, device: string): Promise<void> {
+  await exec("losetup", ["--detach", device], { signal });
+}
+
+/** Makes the device as large as its backing file has become. */
+export async function refreshLoopSize(exec: Exec, signal: AbortSignal, device: string): Promise<void> {
+  await exec("losetup", ["--set-capacity", device], { signal });
+}
+
+export async function deviceBytes(exec: Exec, signal: AbortSignal, device: string): Promise<bigint> {
+  const { stdout } = await exec("blockdev", ["--getsize64", device], { signal });
+  return BigInt(stdout.trim());
+}

@@ -1,0 +1,106 @@
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  type GrpcObject,
+  loadPackageDefinition,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+  status,
+} from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+import type { Logger } from "pino";
+import { toGrpcFailure } from "../errors/grpc-status.js";
+import { StorageError } from "../errors/storage-error.js";
+
+export interface CallContext {
+  signal: AbortSignal;
+  requestId: string;
+  log: Logger;
+}
+
+export type UnaryHandler<Request, Response> = (ctx: CallContext, request: Request) => Promise<Response>;
+export type StreamHandler<Request, Response> = (ctx: CallContext, request: Request) => AsyncIterable<Response>;
+
+/** Both from the sources and from dist/ the proto folder lies somewhere above. */
+export function protoFile(name: string): string {
+  for (let dir = dirname(fileURLToPath(import.meta.url)); ; dir = dirname(dir)) {
+    const path = join(dir, "proto", name);
+    if (existsSync(path)) return path;
+    if (dir === dirname(dir)) throw new Error(`proto/${name} is missing from the installation`);
+  }
+}
+
+export function loadCsi(): GrpcObject {
+  return loadPackageDefinition(
+    loadSync(protoFile("csi.proto"), {
+      keepCase: true,
+      longs: String,
+      enums: String,
+      defaults: true,
+      oneofs: true,
+      bytes: Buffer,
+    }),
+  );
+}
+
+// A client without a deadline still gets one: no child process may outlive every interest in it.
+const DEFAULT_DEADLINE_MS = 10 * 60_000;
+
+function contextOf(call: { getDeadline(): Date | number; getPath(): string }, log: Logger, cancelled: AbortController) {
+  const deadline = Number(call.getDeadline());
+  const leftMs = Number.isFinite(deadline) ? Math.max(0, deadline - Date.now()) : DEFAULT_DEADLINE_MS;
+  const requestId = randomUUID();
+  const signal = AbortSignal.any([AbortSignal.timeout(Math.min(leftMs, 2 ** 31 - 1)), cancelled.signal]);
+  return { signal, requestId, log: log.child({ requestId, method: call.getPath() }) };
+}
+
+/** A gRPC method from a plain async function: deadline, request id, log line, and the error table. */
+export function unary<Request, Response>(log: Logger, handler: UnaryHandler<Request, Response>) {
+  return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
+    const cancelled = new AbortController();
+    call.on("cancelled", () => cancelled.abort());
+    const ctx = contextOf(call, log, cancelled);
+    const startMs = Date.now();
+    // The handler is entered in a later turn so that a synchronous throw is a rejection too.
+    Promise.resolve()
+      .then(() => handler(ctx, call.request))
+      .then(
+        (response) => {
+          ctx.log.info({ durationMs: Date.now() - startMs }, "done");
+          callback(null, response);
+        },
+        (error: unknown) => callback(failure(ctx, error, startMs)),
+      );
+  };
+}
+
+/** A server-streaming gRPC method from an async generator; waits for the client when it reads slowly. */
+export function streaming<Request, Response>(log: Logger, handler: StreamHandler<Request, Response>) {
+  return (call: ServerWritableStream<Request, Response>): void => {
+    const cancelled = new AbortController();
+    call.on("cancelled", () => cancelled.abort());
+    const ctx = contextOf(call, log, cancelled);
+    const startMs = Date.now();
+    const pump = async () => {
+      for await (const part of handler(ctx, call.request)) {
+        if (ctx.signal.aborted) throw new StorageError("cancelled", "the client went away");
+        if (!call.write(part)) await new Promise<void>((resolve) => call.once("drain", resolve));
+      }
+    };
+    pump().then(
+      () => call.end(),
+      (error: unknown) => call.emit("error", failure(ctx, error, startMs)),
+    );
+  };
+}
+
+function failure(ctx: CallContext, error: unknown, startMs: number) {
+  const result = toGrpcFailure(error, ctx.requestId);
+  const fields = { durationMs: Date.now() - startMs, code: status[result.code], reason: result.details };
+  if (error instanceof StorageError) ctx.log.warn(fields, "refused");
+  else ctx.log.error({ ...fields, err: error }, "failed");
+  return { ...result, name: "Error", message: result.details };
+}
