@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
+import { poolCommand } from "./cli/pool.js";
 import { serveCommand } from "./cli/serve.js";
 import { messageOf, StorageError } from "./errors/storage-error.js";
 import { protoFile } from "./runtime/grpc.js";
@@ -16,6 +17,7 @@ const program = new Command("granary")
   .showHelpAfterError("run with --help to see what is possible");
 
 for (const role of ["up", "controller", "node"] as const) program.addCommand(serveCommand(role, version));
+program.addCommand(poolCommand());
 
 program.parseAsync().catch((error: unknown) => {
   process.stderr.write(

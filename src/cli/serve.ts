@@ -8,6 +8,7 @@ import { controllerHandlers } from "../../controller/service.js";
 import { nodeHandlers } from "../../node/service.js";
 import { type Config, loadConfig } from "../config/config.js";
 import { LocalVolumeEngine } from "../engines/local/index.js";
+import { mountPool } from "../engines/local/pool-device.js";
 import { StorageError } from "../errors/storage-error.js";
 import { exec } from "../os/exec.js";
 import { loadCsi, streaming, unary } from "../runtime/grpc.js";
@@ -58,6 +59,7 @@ async function serve(role: Role, config: Config, version: string): Promise<void>
   );
   try {
     await fs.mkdir(`${config.dataDir}/registry`, { recursive: true, mode: 0o700 });
+    await mountPool(exec, new AbortController().signal, config.dataDir, config.poolDir);
     if (role !== "node") {
       engine = await openEngine(config, log);
       const handlers = controllerHandlers({ engine, locks: new KeyedLock(), nodeIds: [config.nodeId] });

@@ -24,9 +24,10 @@ export class Registry {
   readonly #names: Database<string, string>;
   readonly #intents: Database<string, string>;
 
-  constructor(path: string) {
+  /** `readOnly` looks beside a running server, and changes nothing. */
+  constructor(path: string, { readOnly = false }: { readOnly?: boolean } = {}) {
     // Without overlappingSync a commit's promise means "synced", which acknowledgement needs.
-    this.#root = open({ path, encoding: "string", overlappingSync: false, maxDbs: 8, noSubdir: false });
+    this.#root = open({ path, encoding: "string", overlappingSync: false, maxDbs: 8, noSubdir: false, readOnly });
     const table = (name: string) => this.#root.openDB<string, string>({ name, encoding: "string" });
     this.#volumes = table("volumes");
     this.#snapshots = table("snapshots");
