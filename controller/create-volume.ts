@@ -26,7 +26,6 @@ export async function createVolume(
   const name = requireName("name", request.name);
   const range = parseRange(request.capacity_range);
   const wanted = parseSpec(request, name);
-  checkTopology(deps, request.accessibility_requirements);
   const source = wanted.source;
   const keys =
     source?.type === "volume"
@@ -38,7 +37,14 @@ export async function createVolume(
     const existing = deps.engine.findByName(name);
     if (existing) {
       checkCompatible(existing, wanted, range);
+      if (!isReachable(deps, request.accessibility_requirements)) throw conflict(existing, "topology");
       return { volume: volumeMessage(existing, deps.nodeIds) };
+    }
+    if (!isReachable(deps, request.accessibility_requirements)) {
+      throw new StorageError(
+        "resource-exhausted",
+        `accessibility_requirements: no required ${TOPOLOGY_KEY} is served here; this pool is on ${deps.nodeIds.join(", ")}`,
+      );
     }
     const origin = sourceOf(deps, source);
     const fsType = wanted.fsType || origin?.fsType || "";
@@ -120,34 +126,31 @@ function sourceOf(
   return { sizeBytes: volume.capacityBytes, fsType: volume.fsType };
 }
 
-/** @throws StorageError resource-exhausted when no required topology is one of ours */
-function checkTopology(deps: ControllerDeps, requirement: TopologyRequirement__Output | null): void {
+/** Whether one of the required topologies, if any are, is ours. Keys compare without case. */
+function isReachable(deps: ControllerDeps, requirement: TopologyRequirement__Output | null): boolean {
   const requisite = requirement?.requisite ?? [];
-  if (requisite.length === 0) return;
-  const reachable = requisite.some((topology) =>
+  if (requisite.length === 0) return true;
+  return requisite.some((topology) =>
     Object.entries(topology.segments).every(
       ([key, value]) => key.toLowerCase() !== TOPOLOGY_KEY || deps.nodeIds.includes(value),
     ),
   );
-  if (!reachable) {
-    throw new StorageError(
-      "resource-exhausted",
-      `accessibility_requirements: no required ${TOPOLOGY_KEY} is served here; this pool is on ${deps.nodeIds.join(", ")}`,
-    );
-  }
+}
+
+function conflict(existing: Volume, what: string): StorageError {
+  return new StorageError("already-exists", `volume ${existing.name} exists with another ${what}`);
 }
 
 function checkCompatible(existing: Volume, wanted: VolumeSpec, range: Range): void {
-  const conflict = (what: string) =>
-    new StorageError("already-exists", `volume ${existing.name} exists with another ${what}`);
   const { requiredBytes, limitBytes } = range;
   if (existing.capacityBytes < requiredBytes || (limitBytes > 0n && existing.capacityBytes > limitBytes)) {
-    throw conflict(`size, ${existing.capacityBytes} bytes`);
+    throw conflict(existing, `size, ${existing.capacityBytes} bytes`);
   }
-  if (existing.kind !== wanted.kind) throw conflict("kind");
-  if (wanted.fsType !== "" && existing.fsType !== wanted.fsType && !wanted.source) throw conflict("file system");
-  if (JSON.stringify(existing.source) !== JSON.stringify(wanted.source)) throw conflict("content source");
-  if (!sameMap(existing.parameters, wanted.parameters)) throw conflict("set of parameters");
+  if (existing.kind !== wanted.kind) throw conflict(existing, "kind");
+  if (existing.fsType !== wanted.fsType && (!wanted.source || wanted.fsType !== ""))
+    throw conflict(existing, "file system");
+  if (JSON.stringify(existing.source) !== JSON.stringify(wanted.source)) throw conflict(existing, "content source");
+  if (!sameMap(existing.parameters, wanted.parameters)) throw conflict(existing, "set of parameters");
 }
 
 function sameMap(a: Record<string, string>, b: Record<string, string>): boolean {

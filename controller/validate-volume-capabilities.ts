@@ -3,6 +3,7 @@ import type { ValidateVolumeCapabilitiesResponse } from "../proto/gen/csi/v1/Val
 import type { Context } from "../src/engines/types.js";
 import { notFound } from "../src/errors/storage-error.js";
 import type { ControllerDeps } from "./deps.js";
+import { volumeMessage } from "./messages.js";
 import { parseCapabilities, requireId, unsupported } from "./validation.js";
 
 /** CSI ValidateVolumeCapabilities: an unsupported one is not an error but an empty `confirmed` with a message. */
@@ -18,6 +19,10 @@ export async function validateVolumeCapabilities(
   for (const capability of capabilities) {
     const reason = unsupported(capability, volume.kind);
     if (reason !== null) return { message: reason };
+  }
+  const context = volumeMessage(volume, deps.nodeIds).volume_context ?? {};
+  for (const [key, value] of Object.entries(request.volume_context)) {
+    if (context[key] !== value) return { message: `volume_context: ${JSON.stringify(key)} is not what the volume has` };
   }
   return {
     confirmed: {

@@ -2,12 +2,13 @@ import type { NodeExpandVolumeRequest__Output } from "../proto/gen/csi/v1/NodeEx
 import type { NodeExpandVolumeResponse } from "../proto/gen/csi/v1/NodeExpandVolumeResponse.js";
 import { attachImage } from "../src/engines/local/attacher.js";
 import type { Context } from "../src/engines/types.js";
-import { StorageError } from "../src/errors/storage-error.js";
+import { invalid, StorageError } from "../src/errors/storage-error.js";
 import { FS_TYPES } from "../src/model/volume.js";
 import type { NodeEnvironment } from "./environment.js";
 import { growIfSmaller } from "./filesystem-mount.js";
 import { locateVolume } from "./locate-volume.js";
 import { required } from "./requests.js";
+import { proveInUse } from "./truth.js";
 
 /** NodeExpandVolume: makes the device, and the filesystem on it, as large as the image has become. */
 export async function expandVolume(
@@ -17,10 +18,13 @@ export async function expandVolume(
 ): Promise<NodeExpandVolumeResponse> {
   const volumeId = required(request.volume_id, "volume_id");
   const path = required(request.volume_path, "volume_path");
+  const wanted = BigInt(request.capacity_range?.required_bytes || "0");
+  const limit = BigInt(request.capacity_range?.limit_bytes || "0");
+  if (wanted < 0n || limit < 0n) throw invalid("capacity_range must not be negative");
   return env.lock.run([volumeId], "NodeExpandVolume", async () => {
     const { found, image } = await locateVolume(env, ctx.signal, volumeId, path);
+    await proveInUse({ volumeId, image }, found.loop.identity);
     const loop = await attachImage(env.exec, ctx.signal, { volumeId, image }, found.loop.readonly);
-    const wanted = BigInt(request.capacity_range?.required_bytes || "0");
     if (loop.sizeBytes < wanted) {
       throw new StorageError(
         "out-of-range",

@@ -1,5 +1,6 @@
 import { chmod, chown, mkdir, open, stat } from "node:fs/promises";
 import { dirname } from "node:path";
+import { StorageError } from "../src/errors/storage-error.js";
 import type { FsType } from "../src/model/volume.js";
 import type { Exec } from "../src/os/exec.js";
 import { checkFilesystem } from "../src/os/fsck.js";
@@ -31,7 +32,7 @@ export async function mountFilesystem(exec: Exec, signal: AbortSignal, plan: Mou
   const growFirst = !mounted && !plan.readonly && plan.fsType === "ext4" && (await isSmaller(plan));
   if (!mounted) await checkFilesystem(exec, signal, plan.device, plan.fsType, growFirst);
   if (growFirst) await growExt4Offline(exec, signal, plan.device);
-  await mkdir(plan.path, { recursive: true, mode: 0o750 });
+  await makeFolder(plan.path);
   const { device, path, fsType, flags } = plan;
   await mountDevice(exec, signal, { device, path, fsType, own: mountOptions(fsType, plan.readonly), flags });
   if (!plan.readonly)
@@ -69,9 +70,22 @@ export async function applyMountGroup(root: string, group: string): Promise<void
 
 export async function makeMountPoint(path: string, kind: "folder" | "file"): Promise<void> {
   if (kind === "folder") {
-    await mkdir(path, { recursive: true, mode: 0o750 });
+    await makeFolder(path);
     return;
   }
-  await mkdir(dirname(path), { recursive: true, mode: 0o750 });
+  await makeFolder(dirname(path));
   await (await open(path, "a", 0o640)).close();
+}
+
+/** @throws StorageError failed-precondition when the path's parents do not let it be made */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o750 });
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    if (!["ENOTDIR", "EEXIST", "ENOENT", "EROFS", "EACCES", "EPERM", "ELOOP"].includes(code)) throw error;
+    throw new StorageError("failed-precondition", `the folder ${path} cannot be made (${code}); look at its parents`, {
+      cause: error,
+    });
+  }
 }

@@ -48,13 +48,16 @@ export async function getVolumeStats(
   }
 }
 
+// A pool's last blocks go to its own metadata: volumes' writes fail a little before there is nothing left.
+const POOL_RESERVE_BYTES = 16n * 1024n * 1024n;
+
 async function conditionOf(image: string, loop: Loop, entry: MountEntry | undefined) {
   const abnormal = (message: string) => ({ abnormal: true, message });
   const identity = await fileIdentity(image).catch(() => undefined);
   if (identity === undefined) return abnormal("the volume's image is gone from the pool");
   if (identity !== loop.identity) return abnormal("the volume's image was replaced while it was in use");
-  const { bavail } = await statfs(join(image, ".."), { bigint: true });
-  if (bavail === 0n) return abnormal("the pool is full: writes may fail");
+  const { bavail, bsize } = await statfs(join(image, ".."), { bigint: true });
+  if (bavail * bsize < POOL_RESERVE_BYTES) return abnormal("the pool is full: writes may fail");
   // ext4 and btrfs turn read-only by themselves on an I/O error: the mount's own options still say rw then.
   if (entry && !entry.options.includes("ro") && entry.superOptions.includes("ro")) {
     return abnormal("the filesystem went read-only after an error");

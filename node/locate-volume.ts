@@ -1,5 +1,5 @@
-import { isAbsolute, join } from "node:path";
-import { notFound } from "../src/errors/storage-error.js";
+import { join } from "node:path";
+import { notFound, type StorageError } from "../src/errors/storage-error.js";
 import { isOurs } from "../src/model/volume-id.js";
 import type { NodeEnvironment } from "./environment.js";
 import { ephemeralImage, isEphemeralId } from "./ephemeral.js";
@@ -26,8 +26,8 @@ export async function locateVolume(
 ): Promise<Located> {
   const nowhere = notFound("no volume of that id is at that path");
   const ephemeral = isEphemeralId(volumeId);
-  if (!isAbsolute(volumePath) || volumePath.includes("\0") || !(ephemeral || isOurs(volumeId, "v"))) throw nowhere;
-  const path = cleanPath(volumePath);
+  if (!(ephemeral || isOurs(volumeId, "v"))) throw nowhere;
+  const path = pathOr(volumePath, nowhere);
   const volume = ephemeral ? undefined : await env.state.read(volumeId);
   const image = ephemeral
     ? ephemeralImage(env, volumeId)
@@ -40,4 +40,13 @@ export async function locateVolume(
   const loop = loops.find((candidate) => candidate.readonly === stage?.readonly);
   if (stage?.access === "block" && loop) return { found: { type: "block", loop, entry: undefined }, image, volume };
   throw nowhere;
+}
+
+/** No volume was ever put at a path that publish refuses (CSI spec, NodeGetVolumeStats Errors). */
+function pathOr(path: string, error: StorageError): string {
+  try {
+    return cleanPath("volume_path", path);
+  } catch {
+    throw error;
+  }
 }

@@ -1,8 +1,10 @@
+import { lstat } from "node:fs/promises";
 import type { NodePublishVolumeRequest__Output } from "../proto/gen/csi/v1/NodePublishVolumeRequest.js";
-import { attachImage, proveImage } from "../src/engines/local/attacher.js";
+import { attachImage, type ImageRef, proveImage } from "../src/engines/local/attacher.js";
 import type { Context } from "../src/engines/types.js";
 import { StorageError } from "../src/errors/storage-error.js";
 import { type Capability, MULTI_NODE } from "../src/model/volume.js";
+import type { Loop } from "../src/os/loop.js";
 import { bindMount, mountAt, remountReadonly } from "../src/os/mount.js";
 import type { NodeEnvironment } from "./environment.js";
 import { isEphemeral, publishEphemeral } from "./ephemeral.js";
@@ -10,7 +12,7 @@ import { applyMountGroup, makeMountPoint } from "./filesystem-mount.js";
 import type { NodeVolume, Place } from "./node-state.js";
 import { cleanPath } from "./paths.js";
 import { capabilityDigest, capabilityOf, imageRef, isReadonly, ownId, required } from "./requests.js";
-import { busyPath, currentLoops, liveTargets, lookAt } from "./truth.js";
+import { busyPath, currentLoops, liveTargets, lookAt, proveInUse } from "./truth.js";
 
 const refuse = (message: string) => new StorageError("failed-precondition", message);
 
@@ -21,12 +23,12 @@ export async function publishVolume(
   request: NodePublishVolumeRequest__Output,
 ): Promise<object> {
   const volumeId = required(request.volume_id, "volume_id");
-  const target = cleanPath(required(request.target_path, "target_path"));
+  const target = cleanPath("target_path", required(request.target_path, "target_path"));
   const capability = capabilityOf(request.volume_capability);
   if (isEphemeral(request.volume_context)) return publishEphemeral(env, ctx, request, target, capability);
   ownId(volumeId);
   if (request.staging_target_path === "") throw refuse("staging_target_path is required: stage the volume first");
-  const staging = cleanPath(request.staging_target_path);
+  const staging = cleanPath("staging_target_path", request.staging_target_path);
   const ref = imageRef(env.poolDir, volumeId, request.publish_context);
   await env.lock.run([volumeId], "NodePublishVolume", async () => {
     const volume = await env.state.read(volumeId);
@@ -35,6 +37,7 @@ export async function publishVolume(
     if (!volume || !stage) throw refuse(`the volume is not staged at ${staging}; stage it first`);
     if (stage.access !== capability.access.type)
       throw refuse(`the volume is staged as ${stage.access}, not ${capability.access.type}`);
+    await proveInUse(ref, volume.identity);
     const readonly = request.readonly || isReadonly(capability) || stage.readonly;
     const place: Place = {
       access: stage.access,
@@ -52,17 +55,43 @@ export async function publishVolume(
     // Recorded first: a mount that a crash leaves behind is then found by its unpublish.
     const next: NodeVolume = { ...volume, targets: { ...live, [target]: place } };
     await env.state.write(next);
-    if (capability.access.type === "mount") {
-      const found = await lookAt(staging, loops);
-      if (found.type !== "mount") throw refuse(`the volume is no longer mounted at ${staging}; stage it again`);
-      await publishFolder(env, ctx.signal, staging, target, readonly, capability.access.volumeMountGroup);
-    } else {
-      const loop = await attachImage(env.exec, ctx.signal, ref, readonly);
-      await makeMountPoint(target, "file");
-      await bindMount(env.exec, ctx.signal, loop.device, target);
+    try {
+      await bindTarget(env, ctx.signal, { ref, staging, target, readonly, capability, loops });
+    } catch (error) {
+      // With nothing made there, no unpublish need come for it.
+      if (!(await exists(target))) await env.state.write({ ...volume, targets: live });
+      throw error;
     }
   });
   return {};
+}
+
+const exists = (path: string) =>
+  lstat(path).then(
+    () => true,
+    () => false,
+  );
+
+interface Binding {
+  ref: ImageRef;
+  staging: string;
+  target: string;
+  readonly: boolean;
+  capability: Capability;
+  loops: readonly Loop[];
+}
+
+async function bindTarget(env: NodeEnvironment, signal: AbortSignal, binding: Binding): Promise<void> {
+  const { ref, staging, target, readonly, capability, loops } = binding;
+  if (capability.access.type === "mount") {
+    const found = await lookAt(staging, loops);
+    if (found.type !== "mount") throw refuse(`the volume is no longer mounted at ${staging}; stage it again`);
+    await publishFolder(env, signal, staging, target, readonly, capability.access.volumeMountGroup);
+  } else {
+    const loop = await attachImage(env.exec, signal, ref, readonly);
+    await makeMountPoint(target, "file");
+    await bindMount(env.exec, signal, loop.device, target);
+  }
 }
 
 async function publishFolder(

@@ -3,6 +3,7 @@ import { attachImage, detachImage, ensureFilesystem, recordRaw } from "../src/en
 import type { Context } from "../src/engines/types.js";
 import { StorageError } from "../src/errors/storage-error.js";
 import { type Capability, FS_TYPES, MULTI_NODE } from "../src/model/volume.js";
+import type { Loop } from "../src/os/loop.js";
 import type { NodeEnvironment } from "./environment.js";
 import { growIfSmaller, mountFilesystem } from "./filesystem-mount.js";
 import type { NodeVolume, Place } from "./node-state.js";
@@ -19,6 +20,8 @@ import {
 } from "./requests.js";
 import { busyPath, lookAt } from "./truth.js";
 
+const UNDO_MS = 10_000;
+
 /** NodeStageVolume (CSI 1.12): proves the image, attaches it, formats it if it is proven blank, checks and mounts it. */
 export async function stageVolume(
   env: NodeEnvironment,
@@ -26,7 +29,7 @@ export async function stageVolume(
   request: NodeStageVolumeRequest__Output,
 ): Promise<object> {
   const volumeId = required(request.volume_id, "volume_id");
-  const path = cleanPath(required(request.staging_target_path, "staging_target_path"));
+  const path = cleanPath("staging_target_path", required(request.staging_target_path, "staging_target_path"));
   const capability = capabilityOf(request.volume_capability);
   ownId(volumeId);
   const context = volumeContextOf(request.volume_context, capability);
@@ -79,16 +82,34 @@ export async function stageVolume(
       }
       await env.state.write(volume);
     } catch (error) {
-      // A first stage that failed leaves no device; the request's own signal may have fired, so this has one of its own.
-      if (Object.keys(known?.stages ?? {}).length === 0) {
-        await detachImage(env.exec, AbortSignal.timeout(10_000), loop.identity).catch((cause: unknown) =>
-          ctx.log.warn({ cause }, "detach after a failed stage"),
-        );
-      }
+      await undoStage(env, ctx, volume, known, path, loop);
       throw error;
     }
   });
   return {};
+}
+
+/**
+ * A stage that failed is not remembered, or its retry with corrected arguments would be "another capability" for ever.
+ * The request's own signal may have fired, so this has one of its own.
+ */
+async function undoStage(
+  env: NodeEnvironment,
+  ctx: Context,
+  volume: NodeVolume,
+  known: NodeVolume | undefined,
+  path: string,
+  loop: Loop,
+): Promise<void> {
+  if ((await lookAt(path, [loop]).catch(() => undefined))?.type === "mount") return;
+  const before = known ?? { ...volume, stages: {} };
+  try {
+    if (await env.state.read(volume.volumeId)) await env.state.write(before);
+    if (Object.keys(before.stages).length === 0)
+      await detachImage(env.exec, AbortSignal.timeout(UNDO_MS), loop.identity);
+  } catch (cause) {
+    ctx.log.warn({ cause }, "undo of a failed stage");
+  }
 }
 
 function refuseOtherStage(known: NodeVolume | undefined, path: string, place: Place): void {

@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { loopsOf } from "../src/engines/local/attacher.js";
+import { type ImageRef, loopsOf, proveImage } from "../src/engines/local/attacher.js";
 import { StorageError } from "../src/errors/storage-error.js";
 import { fileIdentity, type Loop } from "../src/os/loop.js";
 import { type MountEntry, mountAt } from "../src/os/mount.js";
@@ -32,6 +32,20 @@ export async function lookAt(path: string, loops: readonly Loop[]): Promise<Foun
   if (!entry) return { type: "nothing" };
   const loop = loops.find((candidate) => candidate.device === entry.source);
   return loop && found?.isDirectory() ? { type: "mount", loop, entry } : { type: "other", entry };
+}
+
+/**
+ * The image at its path is the very file that the volume's device was made from.
+ *
+ * @throws StorageError failed-precondition when another file has its name now
+ */
+export async function proveInUse(ref: ImageRef, identity: string): Promise<void> {
+  const { dev, ino } = await proveImage(ref);
+  if (`${dev}:${ino}` === identity) return;
+  throw new StorageError(
+    "failed-precondition",
+    `the image of volume ${ref.volumeId} was replaced while it was in use; unstage the volume, and stage it again`,
+  );
 }
 
 /** The volume's identity: of its image, or the one that was recorded when the image is gone. */

@@ -18,7 +18,7 @@ export async function unpublishVolume(
   request: NodeUnpublishVolumeRequest__Output,
 ): Promise<object> {
   const volumeId = required(request.volume_id, "volume_id");
-  const target = cleanPath(required(request.target_path, "target_path"));
+  const target = cleanPath("target_path", required(request.target_path, "target_path"));
   if (isEphemeralId(volumeId)) return unpublishEphemeral(env, ctx, volumeId, target);
   if (!isOurs(volumeId, "v")) return {};
   await env.lock.run([volumeId], "NodeUnpublishVolume", async () => {

@@ -17,7 +17,7 @@ export async function unstageVolume(
   request: NodeUnstageVolumeRequest__Output,
 ): Promise<object> {
   const volumeId = required(request.volume_id, "volume_id");
-  const path = cleanPath(required(request.staging_target_path, "staging_target_path"));
+  const path = cleanPath("staging_target_path", required(request.staging_target_path, "staging_target_path"));
   if (!isOurs(volumeId, "v")) return {};
   await env.lock.run([volumeId], "NodeUnstageVolume", async () => {
     const volume = await env.state.read(volumeId);

@@ -2,6 +2,11 @@
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
+import { applyCommand } from "./cli/apply.js";
+import { deleteCommand } from "./cli/delete.js";
+import { describeCommand } from "./cli/describe.js";
+import { doctorCommand } from "./cli/doctor.js";
+import { getCommand } from "./cli/get.js";
 import { poolCommand } from "./cli/pool.js";
 import { serveCommand } from "./cli/serve.js";
 import { messageOf, StorageError } from "./errors/storage-error.js";
@@ -18,6 +23,11 @@ const program = new Command("granary")
 
 for (const role of ["up", "controller", "node"] as const) program.addCommand(serveCommand(role, version));
 program.addCommand(poolCommand());
+program.addCommand(applyCommand());
+program.addCommand(deleteCommand());
+program.addCommand(getCommand());
+program.addCommand(describeCommand());
+program.addCommand(doctorCommand());
 
 program.parseAsync().catch((error: unknown) => {
   process.stderr.write(

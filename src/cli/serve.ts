@@ -2,17 +2,21 @@ import * as fs from "node:fs/promises";
 import { dirname } from "node:path";
 import { type GrpcObject, Server, ServerCredentials, type ServiceClientConstructor } from "@grpc/grpc-js";
 import { Command } from "commander";
-import { type Logger, pino } from "pino";
+import type { Logger } from "pino";
 import { identityHandlers } from "../../controller/identity.js";
 import { controllerHandlers } from "../../controller/service.js";
 import { nodeHandlers } from "../../node/service.js";
 import { type Config, loadConfig } from "../config/config.js";
 import { LocalVolumeEngine } from "../engines/local/index.js";
 import { mountPool } from "../engines/local/pool-device.js";
-import { StorageError } from "../errors/storage-error.js";
-import { exec } from "../os/exec.js";
+import { messageOf, StorageError } from "../errors/storage-error.js";
+import { type Exec, exec } from "../os/exec.js";
+import { observedExec } from "../os/observed-exec.js";
 import { loadCsi, streaming, unary } from "../runtime/grpc.js";
+import { type HealthServer, serveHealth } from "../runtime/health-http.js";
 import { KeyedLock } from "../runtime/keyed-lock.js";
+import { openLog } from "../runtime/log.js";
+import { type Metrics, openMetrics, type PoolFigures, type RpcObserver } from "../runtime/metrics.js";
 import { claimDataDir } from "../runtime/server-file.js";
 
 export type Role = "up" | "controller" | "node";
@@ -34,17 +38,24 @@ export function serveCommand(role: Role, version: string): Command {
     .option("--overcommit <ratio>", "how many times the pool's size may be promised (default 10)")
     .option("--low-space-ratio <ratio>", "free share of the pool below which volumes are abnormal (default 0.05)")
     .option("--log-level <level>", "fatal, error, warn, info, debug or trace (default info)")
+    .option(
+      "--metrics-address <address>",
+      'HOST:PORT of /metrics, /healthz, /readyz, "" for none (default 127.0.0.1:9810)',
+    )
     .action(async (flags: Record<string, string>) => serve(role, loadConfig(flags), version));
 }
 
 /** Everything a server is made of, in one place. Ends when SIGTERM or SIGINT has drained it. */
 async function serve(role: Role, config: Config, version: string): Promise<void> {
-  const log = pino({ level: config.logLevel, base: { role } }, pino.destination({ dest: 2, sync: true }));
+  const log = openLog({ level: config.logLevel, role });
   const release = await claimDataDir(config.dataDir, role, config.csiEndpoint);
   const server = new Server({ "grpc.max_receive_message_length": 4 * 1024 * 1024 });
   const csi = loadCsi();
   let engine: LocalVolumeEngine | null = null;
   let ready = false;
+  const metrics = metricsOf(role, () => engine);
+  const run = observedExec(exec, metrics.observeProcess);
+  let health: HealthServer | null = null;
   addService(
     server,
     log,
@@ -56,16 +67,21 @@ async function serve(role: Role, config: Config, version: string): Promise<void>
       ready: () => ready,
       probe: async (ctx) => engine?.probe(ctx),
     }),
+    metrics.observeRpc,
   );
   try {
+    health = await openHealth(config, log, metrics, async () => {
+      if (!ready) throw new StorageError("unavailable", "starting up");
+      await engine?.probe({ signal: AbortSignal.timeout(PROBE_MS), requestId: "readyz", log });
+    });
     await fs.mkdir(`${config.dataDir}/registry`, { recursive: true, mode: 0o700 });
-    await mountPool(exec, new AbortController().signal, config.dataDir, config.poolDir);
+    await mountPool(run, new AbortController().signal, config.dataDir, config.poolDir);
     if (role !== "node") {
-      engine = await openEngine(config, log);
+      engine = await openEngine(config, log, run);
       const handlers = controllerHandlers({ engine, locks: new KeyedLock(), nodeIds: [config.nodeId] });
-      addService(server, log, csi, "Controller", handlers.controller);
-      addService(server, log, csi, "GroupController", handlers.group);
-      addStreams(server, log, csi, "SnapshotMetadata", handlers.metadata);
+      addService(server, log, csi, "Controller", handlers.controller, metrics.observeRpc);
+      addService(server, log, csi, "GroupController", handlers.group, metrics.observeRpc);
+      addStreams(server, log, csi, "SnapshotMetadata", handlers.metadata, metrics.observeRpc);
     }
     if (role !== "controller") {
       addService(
@@ -73,7 +89,8 @@ async function serve(role: Role, config: Config, version: string): Promise<void>
         log,
         csi,
         "Node",
-        nodeHandlers({ nodeId: config.nodeId, poolDir: config.poolDir, stateDir: `${config.dataDir}/node`, exec }),
+        nodeHandlers({ nodeId: config.nodeId, poolDir: config.poolDir, stateDir: `${config.dataDir}/node`, exec: run }),
+        metrics.observeRpc,
       );
     }
     await listen(server, config.csiEndpoint);
@@ -86,12 +103,43 @@ async function serve(role: Role, config: Config, version: string): Promise<void>
     log.info("draining");
     await drain(server);
   } finally {
+    await health?.close();
     await engine?.close();
     await release();
   }
 }
 
-function openEngine(config: Config, log: Logger): Promise<LocalVolumeEngine> {
+function metricsOf(role: Role, engine: () => LocalVolumeEngine | null): Metrics {
+  const pool = async (): Promise<PoolFigures> => {
+    const opened = engine();
+    if (!opened) throw new StorageError("unavailable", "the pool is not open yet");
+    return opened.status();
+  };
+  return openMetrics(role === "node" ? undefined : pool);
+}
+
+const PROBE_MS = 10_000;
+
+/** Null when it is switched off, or when the default address is another server's already: that must not stop a start. */
+async function openHealth(
+  config: Config,
+  log: Logger,
+  metrics: Metrics,
+  ready: () => Promise<void>,
+): Promise<HealthServer | null> {
+  if (config.metricsAddress === "") return null;
+  try {
+    const health = await serveHealth({ address: config.metricsAddress, metrics, ready });
+    log.info(`metrics on http://${health.address}/metrics`);
+    return health;
+  } catch (error) {
+    if (config.explicit.has("metricsAddress")) throw error;
+    log.warn(`no metrics and probes over HTTP: ${messageOf(error)}`);
+    return null;
+  }
+}
+
+function openEngine(config: Config, log: Logger, exec: Exec): Promise<LocalVolumeEngine> {
   return LocalVolumeEngine.open({
     poolDir: config.poolDir,
     registryDir: `${config.dataDir}/registry`,
@@ -109,18 +157,32 @@ function definition(csi: GrpcObject, name: string) {
 
 type Handlers = Record<string, (ctx: never, request: never) => unknown>;
 
-function addService(server: Server, log: Logger, csi: GrpcObject, name: string, handlers: Handlers): void {
+function addService(
+  server: Server,
+  log: Logger,
+  csi: GrpcObject,
+  name: string,
+  handlers: Handlers,
+  observe: RpcObserver,
+): void {
   const wrapped = Object.entries(handlers).map(([method, handler]) => [
     method,
-    unary(log, handler as Parameters<typeof unary>[1]),
+    unary(log, handler as Parameters<typeof unary>[1], observe),
   ]);
   server.addService(definition(csi, name), Object.fromEntries(wrapped));
 }
 
-function addStreams(server: Server, log: Logger, csi: GrpcObject, name: string, handlers: Handlers): void {
+function addStreams(
+  server: Server,
+  log: Logger,
+  csi: GrpcObject,
+  name: string,
+  handlers: Handlers,
+  observe: RpcObserver,
+): void {
   const wrapped = Object.entries(handlers).map(([method, handler]) => [
     method,
-    streaming(log, handler as Parameters<typeof streaming>[1]),
+    streaming(log, handler as Parameters<typeof streaming>[1], observe),
   ]);
   server.addService(definition(csi, name), Object.fromEntries(wrapped));
 }

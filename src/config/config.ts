@@ -14,10 +14,13 @@ const schema = z.object({
   overcommit: z.coerce.number().min(1).max(1000),
   lowSpaceRatio: z.coerce.number().min(0).max(0.5),
   logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "trace"]),
+  metricsAddress: z.string(),
 });
 
-export type Config = Readonly<z.infer<typeof schema>>;
-type RawConfig = Partial<Record<keyof Config, unknown>>;
+/** `explicit`: the keys that somebody set; the others have their defaults. */
+export type Config = Readonly<z.infer<typeof schema>> & { readonly explicit: ReadonlySet<string> };
+type Key = keyof z.infer<typeof schema>;
+type RawConfig = Partial<Record<Key, unknown>>;
 
 const DEFAULTS = {
   dataDir: "/var/lib/granary",
@@ -27,9 +30,10 @@ const DEFAULTS = {
   overcommit: 10,
   lowSpaceRatio: 0.05,
   logLevel: "info",
-} satisfies Record<keyof Config, unknown>;
+  metricsAddress: "127.0.0.1:9810",
+} satisfies Record<Key, unknown>;
 
-const KEYS = Object.keys(DEFAULTS) as (keyof Config)[];
+const KEYS = Object.keys(DEFAULTS) as Key[];
 
 /** `dataDir` as an environment variable: GRANARY_DATA_DIR. */
 export const environmentName = (key: string) =>
@@ -45,13 +49,13 @@ export function loadConfig(
   environment: Record<string, string | undefined> = process.env,
 ): Config {
   const path = flags.config ?? environment.GRANARY_CONFIG;
-  const merged: Record<string, unknown> = { ...DEFAULTS, ...(path === undefined ? {} : readFile(path)) };
+  const set: Record<string, unknown> = path === undefined ? {} : readFile(path);
   for (const key of KEYS) {
     const fromEnvironment = environment[environmentName(key)];
-    if (fromEnvironment !== undefined) merged[key] = fromEnvironment;
-    if (flags[key] !== undefined) merged[key] = flags[key];
+    if (fromEnvironment !== undefined) set[key] = fromEnvironment;
+    if (flags[key] !== undefined) set[key] = flags[key];
   }
-  const parsed = schema.safeParse(merged);
+  const parsed = schema.safeParse({ ...DEFAULTS, ...set });
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
     const key = String(issue?.path[0] ?? "");
@@ -60,11 +64,13 @@ export function loadConfig(
   const dataDir = resolve(parsed.data.dataDir);
   const csiEndpoint = parsed.data.csiEndpoint || `unix://${join(dataDir, "csi.sock")}`;
   checkEndpoint(csiEndpoint);
+  checkMetricsAddress(parsed.data.metricsAddress);
   return Object.freeze({
     ...parsed.data,
     dataDir,
     poolDir: parsed.data.poolDir ? resolve(parsed.data.poolDir) : join(dataDir, "pool"),
     csiEndpoint,
+    explicit: new Set(Object.keys(set)),
   });
 }
 
@@ -94,4 +100,10 @@ function checkEndpoint(endpoint: string): void {
   }
   if (Buffer.byteLength(path) > 107)
     throw invalid(`config: csiEndpoint's path is longer than a unix socket's 107 bytes: ${path}`);
+}
+
+function checkMetricsAddress(address: string): void {
+  const port = /^(?:\[[0-9a-fA-F:.]+\]|[^:[\]\s/]+):(\d{1,5})$/.exec(address)?.[1];
+  if (address !== "" && (port === undefined || Number(port) > 65_535))
+    throw invalid(`config: metricsAddress ${JSON.stringify(address)} must be HOST:PORT, or empty for no metrics`);
 }

@@ -27,7 +27,16 @@ export interface GrpcFailure {
  */
 export function toGrpcFailure(error: unknown, requestId: string): GrpcFailure {
   if (error instanceof StorageError) {
-    return { code: GRPC_STATUS[error.code], details: error.message };
+    return { code: GRPC_STATUS[error.code], details: clip(error.message) };
   }
   return { code: status.INTERNAL, details: `internal error; see the log for request ${requestId}` };
+}
+
+// A message may quote what the caller sent, of any length, and travels in an HTTP/2 trailer of at most 8 KiB or so,
+// where each byte outside ASCII takes three.
+const LONGEST = 640;
+
+function clip(message: string): string {
+  if (message.length <= LONGEST) return message;
+  return `${message.slice(0, LONGEST / 2)} [... ${message.length - LONGEST} characters ...] ${message.slice(-LONGEST / 2)}`;
 }

@@ -57,11 +57,18 @@ export async function listLoops(exec: Exec, signal: AbortSignal): Promise<Loop[]
 }
 
 /**
+ * A loop device's sector, in bytes, for every image. Left to itself the kernel takes the backing file's alignment for
+ * direct I/O, which newer kernels report larger for a file that shares extents: a filesystem that was made on 512-byte
+ * sectors would not mount on its own clone.
+ */
+export const LOOP_SECTOR_BYTES = 4096n;
+
+/**
  * Attaches a file to a free loop device, with direct I/O where its filesystem takes it: buffered, every block would be
  * held in memory twice, once for the device and once for the image.
  */
 export async function attachLoop(exec: Exec, signal: AbortSignal, file: string, readonly: boolean): Promise<void> {
-  const flags = readonly ? ["--read-only"] : [];
+  const flags = ["--sector-size", String(LOOP_SECTOR_BYTES), ...(readonly ? ["--read-only"] : [])];
   try {
     await exec("losetup", ["--find", "--direct-io=on", ...flags, file], { signal });
   } catch (error) {

@@ -14,6 +14,7 @@ import { loadSync } from "@grpc/proto-loader";
 import type { Logger } from "pino";
 import { toGrpcFailure } from "../errors/grpc-status.js";
 import { StorageError } from "../errors/storage-error.js";
+import type { RpcObserver } from "./metrics.js";
 
 export interface CallContext {
   signal: AbortSignal;
@@ -57,33 +58,53 @@ function contextOf(call: { getDeadline(): Date | number; getPath(): string }, lo
   return { signal, requestId, log: log.child({ requestId, method: call.getPath() }) };
 }
 
+const unobserved: RpcObserver = () => () => undefined;
+
+/** `/csi.v1.Node/NodeStageVolume` as metrics name it: NodeStageVolume. */
+const methodOf = (call: { getPath(): string }) => call.getPath().split("/").at(-1) ?? "";
+
 /** A gRPC method from a plain async function: deadline, request id, log line, and the error table. */
-export function unary<Request, Response>(log: Logger, handler: UnaryHandler<Request, Response>) {
+export function unary<Request, Response>(
+  log: Logger,
+  handler: UnaryHandler<Request, Response>,
+  observe: RpcObserver = unobserved,
+) {
   return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
     const cancelled = new AbortController();
     call.on("cancelled", () => cancelled.abort());
     const ctx = contextOf(call, log, cancelled);
     const startMs = Date.now();
+    const observed = observe(methodOf(call));
     // The handler is entered in a later turn so that a synchronous throw is a rejection too.
     Promise.resolve()
       .then(() => handler(ctx, call.request))
       .then(
         (response) => {
           ctx.log.info({ durationMs: Date.now() - startMs }, "done");
+          observed("OK");
           callback(null, response);
         },
-        (error: unknown) => callback(failure(ctx, error, startMs)),
+        (error: unknown) => {
+          const failed = failure(ctx, error, startMs);
+          observed(status[failed.code]);
+          callback(failed);
+        },
       );
   };
 }
 
 /** A server-streaming gRPC method from an async generator; waits for the client when it reads slowly. */
-export function streaming<Request, Response>(log: Logger, handler: StreamHandler<Request, Response>) {
+export function streaming<Request, Response>(
+  log: Logger,
+  handler: StreamHandler<Request, Response>,
+  observe: RpcObserver = unobserved,
+) {
   return (call: ServerWritableStream<Request, Response>): void => {
     const cancelled = new AbortController();
     call.on("cancelled", () => cancelled.abort());
     const ctx = contextOf(call, log, cancelled);
     const startMs = Date.now();
+    const observed = observe(methodOf(call));
     const pump = async () => {
       for await (const part of handler(ctx, call.request)) {
         if (ctx.signal.aborted) throw new StorageError("cancelled", "the client went away");
@@ -91,8 +112,15 @@ export function streaming<Request, Response>(log: Logger, handler: StreamHandler
       }
     };
     pump().then(
-      () => call.end(),
-      (error: unknown) => call.emit("error", failure(ctx, error, startMs)),
+      () => {
+        observed("OK");
+        call.end();
+      },
+      (error: unknown) => {
+        const failed = failure(ctx, error, startMs);
+        observed(status[failed.code]);
+        call.emit("error", failed);
+      },
     );
   };
 }

@@ -49,6 +49,26 @@ export async function findServer(dataDir: string): Promise<string | null> {
   return record && (await isAlive(record)) ? record.csiEndpoint : null;
 }
 
+export interface ServerFile {
+  path: string;
+  /** Null when the file cannot be understood. */
+  record: ServerRecord | null;
+  alive: boolean;
+}
+
+/** What servers left in the data dir, running or not. */
+export async function serverFiles(dataDir: string): Promise<ServerFile[]> {
+  const found: ServerFile[] = [];
+  for (const role of ["up", "controller", "node"]) {
+    const path = fileFor(dataDir, role);
+    const present = await fs.stat(path).catch(() => null);
+    if (!present) continue;
+    const record = await readRecord(path);
+    found.push({ path, record, alive: record !== null && (await isAlive(record)) });
+  }
+  return found;
+}
+
 async function readRecord(path: string): Promise<ServerRecord | null> {
   try {
     return JSON.parse(await fs.readFile(path, "utf8")) as ServerRecord;

@@ -6,7 +6,7 @@ import { FS_TYPES, type FsType } from "../../model/volume.js";
 import { edgesAreZero, type Probe, probeDevice } from "../../os/blkid.js";
 import type { Exec } from "../../os/exec.js";
 import { renewBtrfsUuid } from "../../os/fsck.js";
-import { attachLoop, detachLoop, deviceBytes, type Loop, listLoops, refreshLoopSize } from "../../os/loop.js";
+import { attachLoop, detachLoop, deviceBytes, LOOP_SECTOR_BYTES, type Loop, listLoops, refreshLoopSize } from "../../os/loop.js";
 import { makeFilesystem } from "../../os/mkfs.js";
 import { listMounts } from "../../os/mount.js";
 import { type FormatRecord, readFormatRecord, writeFormatRecord } from "./format-record.js";
@@ -94,7 +94,7 @@ async function fitDevice(exec: Exec, signal: AbortSignal, device: string, imageB
     bytes = await deviceBytes(exec, signal, device);
   }
   // A device counts whole sectors.
-  if (bytes !== imageBytes - (imageBytes % 512n))
+  if (bytes !== imageBytes - (imageBytes % LOOP_SECTOR_BYTES))
     throw refuse(`${device} has ${bytes} bytes and its image ${imageBytes}`);
   return bytes;
 }

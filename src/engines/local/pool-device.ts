@@ -35,7 +35,7 @@ const recordPath = (dataDir: string) => join(dataDir, "pool.json");
  * @throws StorageError failed-precondition in every case of doubt; invalid-argument for a size below 1 GiB
  */
 export async function initPool(exec: Exec, signal: AbortSignal, dataDir: string, poolDir: string, source: PoolSource) {
-  const before = await readRecord(dataDir);
+  const before = await readPoolRecord(dataDir);
   if (before?.state === "formatted") throw refuse(`${dataDir} has a pool already, on ${before.path}`);
   await assertUnused(poolDir);
   const resumed = before?.path === source.path;
@@ -56,7 +56,7 @@ export async function initPool(exec: Exec, signal: AbortSignal, dataDir: string,
 
 /** Mounts the data dir's pool at `poolDir`, if one was made; a plain folder is the pool otherwise. */
 export async function mountPool(exec: Exec, signal: AbortSignal, dataDir: string, poolDir: string): Promise<void> {
-  const record = await readRecord(dataDir);
+  const record = await readPoolRecord(dataDir);
   if (!record) return;
   if (record.state === "formatting") throw refuse("granary pool init was interrupted: run it again");
   const device = record.type === "file" ? await attachPoolFile(exec, signal, record.path) : record.path;
@@ -76,7 +76,8 @@ export async function mountPool(exec: Exec, signal: AbortSignal, dataDir: string
   await mountDevice(exec, signal, { device, path: poolDir, fsType: "xfs", own, flags: [] });
 }
 
-async function readRecord(dataDir: string): Promise<PoolRecord | undefined> {
+/** What `granary pool init` recorded, or undefined: the pool is then a plain folder. */
+export async function readPoolRecord(dataDir: string): Promise<PoolRecord | undefined> {
   const text = await readIfPresent(recordPath(dataDir));
   return text === undefined ? undefined : (JSON.parse(text) as PoolRecord);
 }

@@ -69,6 +69,15 @@ export class Registry {
     return this.group(this.#names.get(`group:${name}`) ?? "");
   }
 
+  groups(): SnapshotGroup[] {
+    return readAll<SnapshotGroup>(this.#groups, "", 0);
+  }
+
+  /** Every name with its kind in front (`volume:db`), and the id it stands for. */
+  names(): { key: string; id: string }[] {
+    return [...this.#names.getRange()].map(({ key, value }) => ({ key, id: value }));
+  }
+
   intents(): { key: string; intent: Intent }[] {
     return [...this.#intents.getRange()].map(({ key, value }) => ({ key, intent: decode<Intent>(value) as Intent }));
   }

@@ -1,0 +1,89 @@
+import type { Command } from "commander";
+import { type Config, loadConfig } from "../config/config.js";
+import { invalid, StorageError } from "../errors/storage-error.js";
+import type { ObjectMeta } from "../manifests/objects.js";
+import { CsiClient } from "../runtime/csi-client.js";
+import { findServer } from "../runtime/server-file.js";
+
+/** The flags that every command about objects has. */
+export interface ObjectFlags {
+  namespace: string;
+  selector?: string;
+  dataDir?: string;
+  config?: string;
+  csiEndpoint?: string;
+}
+
+export interface WaitFlags {
+  wait: boolean;
+  timeout: string;
+}
+
+export function addObjectFlags(command: Command): Command {
+  return command
+    .option("-n, --namespace <name>", "the namespace", "default")
+    .option("-l, --selector <labels>", "only objects with these labels: app=db,tier!=test")
+    .option("--config <file>", "YAML config file")
+    .option("--data-dir <dir>", "the server's data dir (default /var/lib/granary)");
+}
+
+export function addServerFlags(command: Command): Command {
+  return command
+    .option("--csi-endpoint <endpoint>", "unix:///path.sock of the running server (default: found by the data dir)")
+    .option("--no-wait", "try each step once and do not wait for what takes longer")
+    .option("--timeout <duration>", "how long to wait, for example 30s or 5m", "2m");
+}
+
+export function clientConfig({ dataDir, config, csiEndpoint }: ObjectFlags): Config {
+  return loadConfig({ dataDir, config, csiEndpoint });
+}
+
+/** @throws StorageError unavailable when no server runs on the data dir */
+export async function connect(config: Config, flags: ObjectFlags): Promise<CsiClient> {
+  const endpoint = flags.csiEndpoint === undefined ? await findServer(config.dataDir) : config.csiEndpoint;
+  if (endpoint === null)
+    throw new StorageError(
+      "unavailable",
+      `no granary server runs on ${config.dataDir}; start one with: granary up --data-dir ${config.dataDir}`,
+    );
+  return new CsiClient(endpoint);
+}
+
+const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** `500ms`, `30s`, `5m`, `1h`; a bare number is seconds. */
+export function parseDurationMs(field: string, text: string): number {
+  const match = /^(\d{1,7}(?:\.\d{1,3})?)(ms|s|m|h)?$/.exec(text);
+  if (!match) throw invalid(`${field}: ${JSON.stringify(text)} is not a duration; use for example 30s or 5m`);
+  return Math.round(Number(match[1]) * (UNIT_MS[match[2] ?? "s"] ?? 1000));
+}
+
+/** Whether an object has the labels that a selector (`a=b,c!=d,e,!f`) asks for. */
+export function parseSelector(text: string | undefined): (metadata: ObjectMeta) => boolean {
+  const terms = (text ?? "").split(",").filter((term) => term.trim() !== "");
+  const tests = terms.map((term) => {
+    const match = /^\s*(!)?\s*([\w./-]+)\s*(?:(=|==|!=)\s*([\w.-]*))?\s*$/.exec(term);
+    const [, not, key = "", operator, value = ""] = match ?? [];
+    if (!match || (not && operator))
+      throw invalid(`--selector: ${JSON.stringify(term)} is not key=value, key!=value, key or !key`);
+    return ({ labels }: ObjectMeta) => {
+      if (operator === undefined) return Object.hasOwn(labels, key) !== (not !== undefined);
+      const equal = Object.hasOwn(labels, key) && labels[key] === value;
+      return operator === "!=" ? !equal : equal;
+    };
+  });
+  return (metadata) => tests.every((test) => test(metadata));
+}
+
+/** Adds each use of a repeatable flag to a list. */
+export const collect = (value: string, before: string[] = []): string[] => [...before, value];
+
+/** Aborts with SIGINT or SIGTERM. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const)
+    process.once(name, () =>
+      controller.abort(new StorageError("cancelled", `stopped by ${name}; run the command again to go on`)),
+    );
+  return controller.signal;
+}

@@ -1,0 +1,87 @@
+import type { CsiClient } from "../runtime/csi-client.js";
+import { detacher } from "./attach.js";
+import { attributesModifier } from "./attributes.js";
+import { claimBinder, claimProtection } from "./claims.js";
+import { volumeReclaimer } from "./delete-volume.js";
+import { groupSnapshotRemover, groupSnapshotter } from "./group-snapshots.js";
+import type { AnyObject, Kind, ObjectStore } from "./objects.js";
+import { podTeardown, podVolumes } from "./pods.js";
+import { resizer } from "./resize.js";
+import { type Controller, type ReconcileOptions, Session } from "./session.js";
+import { snapshotRemover, snapshotter } from "./snapshots.js";
+
+export type { ReconcileOptions } from "./session.js";
+
+export interface ReconcileResult {
+  waiting: { object: AnyObject; reason: string; message: string }[];
+  failed: { object: AnyObject; reason: string; message: string }[];
+}
+
+const FIRST_BACKOFF_MS = 50;
+const LAST_BACKOFF_MS = 1000;
+
+/**
+ * Brings what is there to what the objects ask for, over gRPC alone, in the order and with the arguments of the
+ * Kubernetes sidecars and kubelet. Repeats passes over all objects until one changes nothing, so that a run takes up
+ * whatever an earlier one left unfinished, at any point.
+ *
+ * @throws CsiCallError when the node service cannot say which node this is; the signal's reason when it is aborted
+ */
+export async function reconcile(
+  store: ObjectStore,
+  csi: CsiClient,
+  options: ReconcileOptions,
+): Promise<ReconcileResult> {
+  const info = await csi.call("Node", "NodeGetInfo", {}, Math.max(options.timeoutMs, 1000));
+  const node = { id: info.node_id, topology: info.accessible_topology?.segments ?? {} };
+  const session = new Session(store, csi, options, node);
+  for (let backoffMs = FIRST_BACKOFF_MS; ; ) {
+    session.startPass();
+    await pass(session);
+    if (session.remainingMs <= 0 || !(session.changed || session.retry)) break;
+    if (session.changed) continue;
+    await pause(Math.min(backoffMs, session.remainingMs), options.signal);
+    backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);
+  }
+  return { waiting: session.waiting, failed: session.failed };
+}
+
+/** Each step sees what those before it did; a step that is not yet possible waits for a later pass. */
+async function pass(session: Session): Promise<void> {
+  await each(session, volumeReclaimer);
+  await each(session, claimBinder);
+  await each(session, attributesModifier);
+  await each(session, resizer);
+  await each(session, snapshotter);
+  await each(session, groupSnapshotter);
+  await each(session, podTeardown);
+  await each(session, podVolumes);
+  await each(session, detacher);
+  await each(session, groupSnapshotRemover);
+  await each(session, snapshotRemover);
+  await each(session, claimProtection);
+  await each(session, volumeReclaimer);
+}
+
+async function each<K extends Kind>(session: Session, controller: Controller<K>): Promise<void> {
+  for (const object of session.store.list(controller.kind)) {
+    session.options.signal.throwIfAborted();
+    // An earlier step of this pass may have taken it away.
+    const { namespace, name } = object.metadata;
+    const stored = session.store.get(controller.kind, namespace, name);
+    if (stored) await session.step(controller, stored);
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      if (signal.aborted) reject(signal.reason as Error);
+      else resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done);
+  });
+}

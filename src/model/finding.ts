@@ -1,0 +1,24 @@
+/** Something that `granary doctor` found. Errors need a person; warnings are worth knowing. */
+export interface Finding {
+  severity: "error" | "warning";
+  /** Which check found it, the same words every time: `image-missing`. */
+  check: string;
+  /** The volume, path or device that it is about. */
+  where: string;
+  what: string;
+  /** What to do about it. */
+  next: string;
+}
+
+/** Two looks at a system at work: what is in both is a finding, what went away was an operation in progress. */
+export function lastingFindings(first: readonly Finding[], second: readonly Finding[]) {
+  const keyOf = (finding: Finding) => `${finding.check} ${finding.where}`;
+  const [before, after] = [new Set(first.map(keyOf)), new Set(second.map(keyOf))];
+  return {
+    lasting: second.filter((finding) => before.has(keyOf(finding))),
+    inProgress: [
+      ...first.filter((finding) => !after.has(keyOf(finding))),
+      ...second.filter((finding) => !before.has(keyOf(finding))),
+    ],
+  };
+}
