@@ -76,9 +76,10 @@ function parseSpec(request: CreateVolumeRequest__Output, name: string): VolumeSp
     name,
     kind,
     capacityBytes: 0n,
+    // A copy has its source's file system unless another was asked for, which is then refused where it is staged.
     fsType: chooseFsType(
       capabilities.flatMap((c) => (c.access.type === "mount" ? [c.access.fsType] : [])),
-      parsed.fsType,
+      parsed.fsType ?? (request.volume_content_source ? "" : "ext4"),
     ),
     mkfsOptions: parsed.mkfsOptions,
     provisioning: parsed.provisioning,
@@ -90,11 +91,11 @@ function parseSpec(request: CreateVolumeRequest__Output, name: string): VolumeSp
 }
 
 // Two capabilities that name different file systems cannot both be served.
-function chooseFsType(fromCapabilities: readonly string[], fromClass: FsType | null): FsType | "" {
+function chooseFsType(fromCapabilities: readonly string[], otherwise: FsType | ""): FsType | "" {
   if (fromCapabilities.length === 0) return "";
   const named = [...new Set(fromCapabilities.filter((fsType) => fsType !== ""))];
   if (named.length > 1) throw invalid(`volume_capabilities name several file systems: ${named.join(", ")}`);
-  return (named[0] as FsType | undefined) ?? fromClass ?? "ext4";
+  return (named[0] as FsType | undefined) ?? otherwise;
 }
 
 function parseSource(request: CreateVolumeRequest__Output): ContentSource | null {

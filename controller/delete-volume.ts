@@ -13,9 +13,7 @@ export async function deleteVolume(
 ): Promise<DeleteVolumeResponse> {
   const id = requireId("volume_id", request.volume_id);
   return deps.locks.run([id], `DeleteVolume ${id}`, async () => {
-    const volume = deps.engine.get(id);
-    if (!volume) return {};
-    const holder = volume.publications[0];
+    const holder = deps.engine.get(id)?.publications[0];
     if (holder)
       throw new StorageError("failed-precondition", `volume ${id} is still published to node ${holder.nodeId}`);
     await deps.engine.delete(ctx, id);

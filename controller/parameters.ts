@@ -1,4 +1,5 @@
 import { invalid } from "../src/errors/storage-error.js";
+import { parseInterval } from "../src/model/interval.js";
 import { nearest } from "../src/model/nearest.js";
 import { FS_TYPES, type FsType, type Provisioning, type VolumeKind } from "../src/model/volume.js";
 
@@ -30,7 +31,7 @@ export function parseParameters(parameters: Record<string, string>, mutable: Rec
     fsType: oneOf(FSTYPE_KEY, parameters[FSTYPE_KEY], FS_TYPES),
     mkfsOptions: (parameters.mkfsOptions ?? "").split(/\s+/).filter((option) => option !== ""),
     provisioning: oneOf("provisioning", parameters.provisioning, ["thin", "thick"]) ?? "thin",
-    reclaimSpaceMs: parseInterval(reclaim),
+    reclaimSpaceMs: parseInterval("reclaimSpace", reclaim),
   };
 }
 
@@ -42,7 +43,7 @@ export function checkMutable(mutable: Record<string, string>): void {
         `mutable_parameters: unknown key ${JSON.stringify(key)}; only ${MUTABLE.join(", ")} can be modified`,
       );
     }
-    parseInterval(value);
+    parseInterval(`mutable_parameters.${key}`, value);
   }
 }
 
@@ -51,14 +52,4 @@ function oneOf<T extends string>(key: string, value: string | undefined, allowed
   if (!allowed.includes(value as T))
     throw invalid(`parameters[${key}]: ${JSON.stringify(value)} is not one of ${allowed.join(", ")}`);
   return value as T;
-}
-
-const UNIT_MS: Record<string, number> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-function parseInterval(text: string): number {
-  if (text === "" || text === "never") return 0;
-  const match = /^([1-9]\d{0,4})([mhd])$/.exec(text);
-  if (!match)
-    throw invalid(`reclaimSpace: ${JSON.stringify(text)} is not an interval; use for example 30m, 24h, 7d or never`);
-  return Number(match[1]) * (UNIT_MS[match[2] ?? ""] ?? 0);
 }

@@ -6,6 +6,7 @@ import type { Context } from "../src/engines/types.js";
 import { invalid, StorageError } from "../src/errors/storage-error.js";
 import type { Capability } from "../src/model/volume.js";
 import { unmount } from "../src/os/mount.js";
+import { step } from "../src/runtime/steps.js";
 import type { NodeEnvironment } from "./environment.js";
 import { applyMountGroup, mountFilesystem } from "./filesystem-mount.js";
 import { bytesOf } from "./quantity.js";
@@ -15,7 +16,7 @@ import { removeTarget } from "./unpublish-volume.js";
 
 /*
  * CSI inline ephemeral volumes: made by NodePublishVolume, gone with NodeUnpublishVolume, known to this node alone. The
- * folder is their whole record, so a crash at any step is cleaned up by the unpublish that kubelet repeats.
+ * folder is their whole record: after a crash in either, one that is mounted nowhere is removed at the next start.
  */
 
 const EPHEMERAL_ID = /^csi-[0-9a-f]{16,128}$/;
@@ -48,10 +49,12 @@ export async function publishEphemeral(
   const size = request.volume_context.size;
   const sizeBytes = size ? bytesOf(size) : DEFAULT_BYTES;
   const image = ephemeralImage(env, volumeId);
-  await env.lock.run([volumeId], "NodePublishVolume", async () => {
+  await env.exclusive(volumeId, "NodePublishVolume", async () => {
     await makeImage(image, sizeBytes);
+    step("ephemeral-publish/image-made");
     const ref = { volumeId, image };
     const loop = await attachImage(env.exec, ctx.signal, ref, false);
+    step("ephemeral-publish/attached");
     const found = await lookAt(target, [loop]);
     if (found.type === "mount") return;
     if (found.type !== "nothing") throw busyPath(target);
@@ -60,6 +63,7 @@ export async function publishEphemeral(
       hasSource: false,
       readonly: false,
     });
+    step("ephemeral-publish/formatted");
     const device = { device: loop.device, deviceBytes: loop.sizeBytes };
     await mountFilesystem(env.exec, ctx.signal, {
       ...device,
@@ -68,6 +72,7 @@ export async function publishEphemeral(
       readonly: false,
       flags: mount.mountFlags,
     });
+    step("ephemeral-publish/mounted");
     await applyMountGroup(target, mount.volumeMountGroup);
   });
   return {};
@@ -83,6 +88,10 @@ async function makeImage(image: string, sizeBytes: bigint): Promise<void> {
   }
 }
 
+/** Removes the volume's folder: its image, its format record, and so all that this node knows of it. */
+export const removeEphemeral = (env: NodeEnvironment, volumeId: string) =>
+  rm(dirname(ephemeralImage(env, volumeId)), { recursive: true, force: true });
+
 export async function unpublishEphemeral(
   env: NodeEnvironment,
   ctx: Context,
@@ -90,7 +99,7 @@ export async function unpublishEphemeral(
   target: string,
 ): Promise<object> {
   const image = ephemeralImage(env, volumeId);
-  await env.lock.run([volumeId], "NodeUnpublishVolume", async () => {
+  await env.exclusive(volumeId, "NodeUnpublishVolume", async () => {
     const present = await access(dirname(image)).then(
       () => true,
       () => false,
@@ -98,10 +107,13 @@ export async function unpublishEphemeral(
     if (!present) return;
     const loops = await currentLoops(env, ctx.signal, undefined, image);
     while ((await lookAt(target, loops)).type === "mount") await unmount(env.exec, ctx.signal, target);
+    step("ephemeral-unpublish/unmounted");
     await removeTarget(target);
     const [loop] = loops;
     if (loop) await detachImage(env.exec, ctx.signal, loop.identity);
-    await rm(dirname(image), { recursive: true, force: true });
+    step("ephemeral-unpublish/detached");
+    await removeEphemeral(env, volumeId);
+    step("ephemeral-unpublish/removed");
   });
   return {};
 }

@@ -2,9 +2,12 @@ import type { NodeExpandVolumeRequest__Output } from "../proto/gen/csi/v1/NodeEx
 import type { NodeExpandVolumeResponse } from "../proto/gen/csi/v1/NodeExpandVolumeResponse.js";
 import { attachImage } from "../src/engines/local/attacher.js";
 import type { Context } from "../src/engines/types.js";
-import { invalid, StorageError } from "../src/errors/storage-error.js";
+import { invalid, notFound, StorageError } from "../src/errors/storage-error.js";
 import { FS_TYPES } from "../src/model/volume.js";
+import { isOurs } from "../src/model/volume-id.js";
+import { step } from "../src/runtime/steps.js";
 import type { NodeEnvironment } from "./environment.js";
+import { isEphemeralId } from "./ephemeral.js";
 import { growIfSmaller } from "./filesystem-mount.js";
 import { locateVolume } from "./locate-volume.js";
 import { required } from "./requests.js";
@@ -21,10 +24,12 @@ export async function expandVolume(
   const wanted = BigInt(request.capacity_range?.required_bytes || "0");
   const limit = BigInt(request.capacity_range?.limit_bytes || "0");
   if (wanted < 0n || limit < 0n) throw invalid("capacity_range must not be negative");
-  return env.lock.run([volumeId], "NodeExpandVolume", async () => {
+  if (!(isOurs(volumeId, "v") || isEphemeralId(volumeId))) throw notFound("no volume of that id");
+  return env.exclusive(volumeId, "NodeExpandVolume", async () => {
     const { found, image } = await locateVolume(env, ctx.signal, volumeId, path);
     await proveInUse({ volumeId, image }, found.loop.identity);
     const loop = await attachImage(env.exec, ctx.signal, { volumeId, image }, found.loop.readonly);
+    step("node-expand/device-grown");
     if (loop.sizeBytes < wanted) {
       throw new StorageError(
         "out-of-range",
@@ -42,6 +47,7 @@ export async function expandVolume(
           fsType,
           deviceBytes: loop.sizeBytes,
         });
+        step("node-expand/filesystem-grown");
       }
     }
     return { capacity_bytes: String(loop.sizeBytes) };

@@ -1,11 +1,10 @@
-import { join } from "node:path";
 import { notFound, type StorageError } from "../src/errors/storage-error.js";
 import { isOurs } from "../src/model/volume-id.js";
 import type { NodeEnvironment } from "./environment.js";
 import { ephemeralImage, isEphemeralId } from "./ephemeral.js";
 import type { NodeVolume } from "./node-state.js";
 import { cleanPath } from "./paths.js";
-import { currentLoops, type Found, lookAt } from "./truth.js";
+import { currentLoops, type Found, imageOf, lookAt } from "./truth.js";
 
 export interface Located {
   found: Extract<Found, { type: "mount" | "block" }>;
@@ -29,9 +28,7 @@ export async function locateVolume(
   if (!(ephemeral || isOurs(volumeId, "v"))) throw nowhere;
   const path = pathOr(volumePath, nowhere);
   const volume = ephemeral ? undefined : await env.state.read(volumeId);
-  const image = ephemeral
-    ? ephemeralImage(env, volumeId)
-    : (volume?.image ?? join(env.poolDir, "volumes", volumeId, "image"));
+  const image = ephemeral ? ephemeralImage(env, volumeId) : (volume?.image ?? imageOf(env, volumeId));
   const loops = await currentLoops(env, signal, volume, image);
   const found = await lookAt(path, loops);
   if (found.type === "mount" || found.type === "block") return { found, image, volume };

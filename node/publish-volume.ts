@@ -6,6 +6,7 @@ import { StorageError } from "../src/errors/storage-error.js";
 import { type Capability, MULTI_NODE } from "../src/model/volume.js";
 import type { Loop } from "../src/os/loop.js";
 import { bindMount, mountAt, remountReadonly } from "../src/os/mount.js";
+import { step } from "../src/runtime/steps.js";
 import type { NodeEnvironment } from "./environment.js";
 import { isEphemeral, publishEphemeral } from "./ephemeral.js";
 import { applyMountGroup, makeMountPoint } from "./filesystem-mount.js";
@@ -30,7 +31,8 @@ export async function publishVolume(
   if (request.staging_target_path === "") throw refuse("staging_target_path is required: stage the volume first");
   const staging = cleanPath("staging_target_path", request.staging_target_path);
   const ref = imageRef(env.poolDir, volumeId, request.publish_context);
-  await env.lock.run([volumeId], "NodePublishVolume", async () => {
+  await env.exclusive(volumeId, "NodePublishVolume", async () => {
+    step("node-publish/begun");
     const volume = await env.state.read(volumeId);
     await proveImage(ref);
     const stage = volume?.stages[staging];
@@ -55,6 +57,7 @@ export async function publishVolume(
     // Recorded first: a mount that a crash leaves behind is then found by its unpublish.
     const next: NodeVolume = { ...volume, targets: { ...live, [target]: place } };
     await env.state.write(next);
+    step("node-publish/recorded");
     try {
       await bindTarget(env, ctx.signal, { ref, staging, target, readonly, capability, loops });
     } catch (error) {
@@ -91,6 +94,7 @@ async function bindTarget(env: NodeEnvironment, signal: AbortSignal, binding: Bi
     const loop = await attachImage(env.exec, signal, ref, readonly);
     await makeMountPoint(target, "file");
     await bindMount(env.exec, signal, loop.device, target);
+    step("node-publish/bound");
   }
 }
 
@@ -105,6 +109,7 @@ async function publishFolder(
   if (!readonly) await applyMountGroup(staging, group);
   await makeMountPoint(target, "folder");
   await bindMount(env.exec, signal, staging, target);
+  step("node-publish/bound");
   await finishReadonly(env, signal, target, { access: "mount", readonly });
 }
 

@@ -1,3 +1,4 @@
+import type { Logger } from "pino";
 import { classifyToolFailure } from "../src/engines/local/tool-failure.js";
 import type { Context } from "../src/engines/types.js";
 import type { Exec } from "../src/os/exec.js";
@@ -7,8 +8,10 @@ import { expandVolume } from "./expand-volume.js";
 import { getCapabilities } from "./get-capabilities.js";
 import { getInfo } from "./get-info.js";
 import { getVolumeStats } from "./get-volume-stats.js";
+import { interruptions } from "./interruption.js";
 import { nodeState } from "./node-state.js";
 import { publishVolume } from "./publish-volume.js";
+import { recoverInterrupted } from "./recover.js";
 import { stageVolume } from "./stage-volume.js";
 import { unpublishVolume } from "./unpublish-volume.js";
 import { unstageVolume } from "./unstage-volume.js";
@@ -24,9 +27,23 @@ export interface NodeOptions {
 
 type Handler<Request, Response> = (ctx: Context, request: Request) => Promise<Response>;
 
+function environmentOf(options: NodeOptions): NodeEnvironment {
+  const lock = new KeyedLock();
+  const marks = interruptions(options.stateDir);
+  return {
+    ...options,
+    state: nodeState(options.stateDir),
+    interruptions: marks,
+    exclusive: (volumeId, operation, work) => lock.run([volumeId], operation, () => marks.guard(volumeId, work)),
+  };
+}
+
+/** What a node does before it serves: finishes or undoes what a crash cut off. */
+export const recoverNode = (options: NodeOptions, log: Logger) => recoverInterrupted(environmentOf(options), log);
+
 /** The CSI Node service's unary handlers, by RPC name. They throw StorageError, and anything else only by a bug. */
 export function nodeHandlers(options: NodeOptions) {
-  const env: NodeEnvironment = { ...options, lock: new KeyedLock(), state: nodeState(options.stateDir) };
+  const env = environmentOf(options);
   const bound =
     <Request, Response>(
       work: (env: NodeEnvironment, ctx: Context, request: Request) => Promise<Response>,

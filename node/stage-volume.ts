@@ -4,6 +4,7 @@ import type { Context } from "../src/engines/types.js";
 import { StorageError } from "../src/errors/storage-error.js";
 import { type Capability, FS_TYPES, MULTI_NODE } from "../src/model/volume.js";
 import type { Loop } from "../src/os/loop.js";
+import { step } from "../src/runtime/steps.js";
 import type { NodeEnvironment } from "./environment.js";
 import { growIfSmaller, mountFilesystem } from "./filesystem-mount.js";
 import type { NodeVolume, Place } from "./node-state.js";
@@ -42,11 +43,13 @@ export async function stageVolume(
     mode: capability.mode,
     readonly,
   };
-  await env.lock.run([volumeId], "NodeStageVolume", async () => {
+  await env.exclusive(volumeId, "NodeStageVolume", async () => {
+    step("node-stage/begun");
     const known = await env.state.read(volumeId);
     refuseOtherStage(known, path, place);
     // A block volume that is read-only gets a read-only device; a filesystem's journal must be replayed even then.
     const loop = await attachImage(env.exec, ctx.signal, ref, readonly && place.access === "block");
+    step("node-stage/attached");
     const volume: NodeVolume = {
       volumeId,
       image: ref.image,
@@ -73,9 +76,11 @@ export async function stageVolume(
           const wish = { ...context, readonly };
           const fsType = await ensureFilesystem(env.exec, ctx.signal, ref, loop.device, wish);
           await env.state.write(volume);
+          step("node-stage/recorded");
           const flags = capability.access.mountFlags;
           const device = { device: loop.device, deviceBytes: loop.sizeBytes };
           await mountFilesystem(env.exec, ctx.signal, { ...device, path, fsType, readonly, flags });
+          step("node-stage/mounted");
         }
       } else if (!readonly) {
         await recordRaw(ref);

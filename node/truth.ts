@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { type ImageRef, loopsOf, proveImage } from "../src/engines/local/attacher.js";
+import { imageIn, volumeDir } from "../src/engines/local/pool.js";
 import { StorageError } from "../src/errors/storage-error.js";
 import { fileIdentity, type Loop } from "../src/os/loop.js";
 import { type MountEntry, mountAt } from "../src/os/mount.js";
@@ -48,6 +49,9 @@ export async function proveInUse(ref: ImageRef, identity: string): Promise<void>
   );
 }
 
+/** Where the local engine keeps the volume's image. */
+export const imageOf = (env: NodeEnvironment, volumeId: string) => imageIn(volumeDir({ dir: env.poolDir }, volumeId));
+
 /** The volume's identity: of its image, or the one that was recorded when the image is gone. */
 export async function currentLoops(
   env: NodeEnvironment,
@@ -78,3 +82,16 @@ export async function liveTargets(volume: NodeVolume, loops: readonly Loop[]): P
 
 export const busyPath = (path: string) =>
   new StorageError("failed-precondition", `${path} has something else mounted on it; unmount it first`);
+
+/** The stages that are really there. A raw one is nowhere in the file system: its device is all that shows it. */
+export async function liveStages(volume: NodeVolume, loops: readonly Loop[]): Promise<Record<string, Place>> {
+  const live: Record<string, Place> = {};
+  for (const [path, place] of Object.entries(volume.stages)) {
+    const there =
+      place.access === "block"
+        ? loops.some((loop) => loop.readonly === place.readonly)
+        : (await lookAt(path, loops)).type === "mount";
+    if (there) live[path] = place;
+  }
+  return live;
+}

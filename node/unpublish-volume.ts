@@ -1,15 +1,15 @@
 import { rm, rmdir } from "node:fs/promises";
-import { join } from "node:path";
 import type { NodeUnpublishVolumeRequest__Output } from "../proto/gen/csi/v1/NodeUnpublishVolumeRequest.js";
 import { detachImage } from "../src/engines/local/attacher.js";
 import type { Context } from "../src/engines/types.js";
 import { isOurs } from "../src/model/volume-id.js";
 import { unmount } from "../src/os/mount.js";
+import { step } from "../src/runtime/steps.js";
 import type { NodeEnvironment } from "./environment.js";
 import { isEphemeralId, unpublishEphemeral } from "./ephemeral.js";
 import { cleanPath } from "./paths.js";
 import { required } from "./requests.js";
-import { busyPath, currentLoops, liveTargets, lookAt } from "./truth.js";
+import { busyPath, currentLoops, imageOf, liveTargets, lookAt } from "./truth.js";
 
 /** NodeUnpublishVolume: takes the target's mount and then the target itself away. Never published: OK. */
 export async function unpublishVolume(
@@ -21,9 +21,10 @@ export async function unpublishVolume(
   const target = cleanPath("target_path", required(request.target_path, "target_path"));
   if (isEphemeralId(volumeId)) return unpublishEphemeral(env, ctx, volumeId, target);
   if (!isOurs(volumeId, "v")) return {};
-  await env.lock.run([volumeId], "NodeUnpublishVolume", async () => {
+  await env.exclusive(volumeId, "NodeUnpublishVolume", async () => {
+    step("node-unpublish/begun");
     const volume = await env.state.read(volumeId);
-    const image = volume?.image ?? join(env.poolDir, "volumes", volumeId, "image");
+    const image = volume?.image ?? imageOf(env, volumeId);
     const loops = await currentLoops(env, ctx.signal, volume, image);
     for (;;) {
       const found = await lookAt(target, loops);
@@ -31,8 +32,10 @@ export async function unpublishVolume(
       if (found.type === "nothing" || found.type === "other" || !found.entry) break;
       await unmount(env.exec, ctx.signal, target);
     }
+    step("node-unpublish/unmounted");
     if (!volume) return;
     if (volume.targets[target]) await removeTarget(target);
+    step("node-unpublish/target-removed");
     const targets = await liveTargets(volume, loops);
     delete targets[target];
     // The device that a read-only publication of a writable block volume had for itself.
@@ -41,6 +44,7 @@ export async function unpublishVolume(
     );
     if (!needed) await detachImage(env.exec, ctx.signal, volume.identity, (loop) => loop.readonly);
     await env.state.write({ ...volume, targets });
+    step("node-unpublish/recorded");
   });
   return {};
 }

@@ -1,14 +1,14 @@
-import { join } from "node:path";
 import type { NodeUnstageVolumeRequest__Output } from "../proto/gen/csi/v1/NodeUnstageVolumeRequest.js";
 import { detachImage } from "../src/engines/local/attacher.js";
 import type { Context } from "../src/engines/types.js";
 import { StorageError } from "../src/errors/storage-error.js";
 import { isOurs } from "../src/model/volume-id.js";
 import { unmount } from "../src/os/mount.js";
+import { step } from "../src/runtime/steps.js";
 import type { NodeEnvironment } from "./environment.js";
 import { cleanPath } from "./paths.js";
 import { required } from "./requests.js";
-import { currentLoops, liveTargets, lookAt } from "./truth.js";
+import { currentLoops, imageOf, liveTargets, lookAt } from "./truth.js";
 
 /** NodeUnstageVolume: takes the staging mount away, and the device with the last of them. Never staged: OK. */
 export async function unstageVolume(
@@ -19,9 +19,10 @@ export async function unstageVolume(
   const volumeId = required(request.volume_id, "volume_id");
   const path = cleanPath("staging_target_path", required(request.staging_target_path, "staging_target_path"));
   if (!isOurs(volumeId, "v")) return {};
-  await env.lock.run([volumeId], "NodeUnstageVolume", async () => {
+  await env.exclusive(volumeId, "NodeUnstageVolume", async () => {
+    step("node-unstage/begun");
     const volume = await env.state.read(volumeId);
-    const image = volume?.image ?? join(env.poolDir, "volumes", volumeId, "image");
+    const image = volume?.image ?? imageOf(env, volumeId);
     const loops = await currentLoops(env, ctx.signal, volume, image);
     const targets = volume ? await liveTargets(volume, loops) : {};
     const stages = { ...volume?.stages };
@@ -33,11 +34,14 @@ export async function unstageVolume(
     }
     // Mounts may be stacked, if a crash fell between a mount and its record. What is not the volume's own is left alone.
     while ((await lookAt(path, loops)).type === "mount") await unmount(env.exec, ctx.signal, path);
+    step("node-unstage/unmounted");
     if (last && target === undefined) {
       for (const identity of new Set(loops.map((loop) => loop.identity)))
         await detachImage(env.exec, ctx.signal, identity);
     }
+    step("node-unstage/detached");
     if (volume) await env.state.write({ ...volume, stages, targets });
+    step("node-unstage/recorded");
   });
   return {};
 }

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { applyCommand } from "./cli/apply.js";
 import { deleteCommand } from "./cli/delete.js";
+import { demoCommand } from "./cli/demo.js";
 import { describeCommand } from "./cli/describe.js";
 import { doctorCommand } from "./cli/doctor.js";
 import { getCommand } from "./cli/get.js";
@@ -28,6 +29,7 @@ program.addCommand(deleteCommand());
 program.addCommand(getCommand());
 program.addCommand(describeCommand());
 program.addCommand(doctorCommand());
+program.addCommand(demoCommand());
 
 program.parseAsync().catch((error: unknown) => {
   process.stderr.write(

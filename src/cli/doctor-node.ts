@@ -1,5 +1,6 @@
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
+import { interruptions, MARKERS } from "../../node/interruption.js";
 import { type NodeVolume, nodeState } from "../../node/node-state.js";
 import { lookAt } from "../../node/truth.js";
 import { messageOf } from "../errors/storage-error.js";
@@ -51,7 +52,7 @@ export async function checkNode(scene: NodeScene) {
   findings.push(...checkTwins(own));
   const mounts = scene.mounts.filter((entry) => own.some(({ loop }) => shows(entry, loop)));
   findings.push(...(await checkMounts(mounts, own, known)));
-  findings.push(...(await checkEphemeral(scene, own, mounts)));
+  findings.push(...(await checkEphemeral(scene, own, mounts)), ...(await checkInterrupted(scene.stateDir)));
   return { findings, loops: own.length, mounts: mounts.length };
 }
 
@@ -66,7 +67,7 @@ async function readNodeRecords(stateDir: string): Promise<{ known: NodeVolume[];
   const state = nodeState(stateDir);
   const known: NodeVolume[] = [];
   const findings: Finding[] = [];
-  for (const name of (await namesIn(stateDir)).filter((entry) => entry !== "ephemeral")) {
+  for (const name of (await namesIn(stateDir)).filter((entry) => entry !== "ephemeral" && entry !== MARKERS)) {
     const path = join(stateDir, name);
     const id = name.replace(/\.json$/, "");
     if (id === name || !isOurs(id, "v")) {
@@ -201,6 +202,13 @@ async function checkMounts(
     );
   }
   return findings;
+}
+
+async function checkInterrupted(stateDir: string): Promise<Finding[]> {
+  const next = "start granary up (or granary node), which settles it; beside a running server: wait for its end";
+  return (await interruptions(stateDir).list()).map((id) =>
+    at("node-interrupted", id, "an operation of the node on it has not ended", next),
+  );
 }
 
 async function checkEphemeral(

@@ -93,11 +93,13 @@ async function look(config: Config, serverRuns: boolean): Promise<Report> {
     damaged.push({ severity: "error", check: "registry-damaged", where: join(dataDir, "registry"), what, next });
     return undefined;
   });
-  const place = await checkPoolPlace({ dataDir, poolDir, lowSpaceRatio, mounts, loops });
+  const poolUuid = contents?.poolUuid ?? "";
+  const place = await checkPoolPlace({ dataDir, poolDir, poolUuid, lowSpaceRatio, mounts, loops });
   const findings = [...(await checkServerFiles(config)), ...damaged, ...place.findings];
   if (contents) {
     findings.push(...checkRegistry(contents), ...checkIntents(contents.intents, serverRuns));
-    if (place.usable) findings.push(...(await checkImages({ dir: poolDir, reflink: false }, contents)));
+    if (place.usable)
+      findings.push(...(await checkImages(poolDir, contents, new Set(loops.map((loop) => loop.identity)))));
   } else if (damaged.length === 0)
     findings.push(noData(dataDir, "there is no registry in it", "start granary up, which makes one"));
   const node = await checkNode({

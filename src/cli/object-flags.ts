@@ -2,8 +2,9 @@ import type { Command } from "commander";
 import { type Config, loadConfig } from "../config/config.js";
 import { invalid, StorageError } from "../errors/storage-error.js";
 import type { ObjectMeta } from "../manifests/objects.js";
+import type { CsiConnection } from "../manifests/session.js";
 import { CsiClient } from "../runtime/csi-client.js";
-import { findServer } from "../runtime/server-file.js";
+import { findServers } from "../runtime/server-file.js";
 
 /** The flags that every command about objects has. */
 export interface ObjectFlags {
@@ -38,15 +39,37 @@ export function clientConfig({ dataDir, config, csiEndpoint }: ObjectFlags): Con
   return loadConfig({ dataDir, config, csiEndpoint });
 }
 
-/** @throws StorageError unavailable when no server runs on the data dir */
-export async function connect(config: Config, flags: ObjectFlags): Promise<CsiClient> {
-  const endpoint = flags.csiEndpoint === undefined ? await findServer(config.dataDir) : config.csiEndpoint;
-  if (endpoint === null)
-    throw new StorageError(
-      "unavailable",
-      `no granary server runs on ${config.dataDir}; start one with: granary up --data-dir ${config.dataDir}`,
-    );
-  return new CsiClient(endpoint);
+/**
+ * The services that objects are acted on with: those at --csi-endpoint, or those that run on the data dir, be it in one
+ * process (`granary up`) or in two (`granary controller` and `granary node`).
+ *
+ * @throws StorageError unavailable, saying what to start, when one of the two does not run
+ */
+export async function connect(config: Config, flags: ObjectFlags): Promise<CsiConnection> {
+  if (flags.csiEndpoint !== undefined) return new CsiClient(config.csiEndpoint);
+  const { controller, node } = await findServers(config.dataDir);
+  if (controller !== undefined && node !== undefined) return connection(controller, node);
+  const only = controller !== undefined ? "controller" : "node";
+  const other = controller !== undefined ? "node" : "controller";
+  throw new StorageError(
+    "unavailable",
+    controller === node
+      ? `no granary server runs on ${config.dataDir}; start one with: granary up --data-dir ${config.dataDir}`
+      : `only granary ${only} runs on ${config.dataDir}, and this needs both services; start the other with: granary ${other} --data-dir ${config.dataDir} --csi-endpoint unix://${config.dataDir}/${other}.sock`,
+  );
+}
+
+function connection(controller: string, node: string): CsiConnection {
+  if (controller === node) return new CsiClient(node);
+  const clients = { controller: new CsiClient(controller), node: new CsiClient(node) };
+  return {
+    call: (service, method, request, deadlineMs) =>
+      clients[service === "Node" ? "node" : "controller"].call(service, method, request, deadlineMs),
+    close() {
+      clients.controller.close();
+      clients.node.close();
+    },
+  };
 }
 
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };

@@ -6,9 +6,9 @@ export interface Progress {
   clear(): void;
 }
 
-/** Progress on stderr: on a terminal one line that is rewritten, else a line each. */
+/** Progress on a terminal's stderr, one line that is rewritten. A file or a pipe gets none: events keep what happened. */
 export function stderrProgress(stream: NodeJS.WriteStream = process.stderr): Progress {
-  if (!stream.isTTY) return { show: (line) => void stream.write(`${visible(line)}\n`), clear: () => {} };
+  if (!stream.isTTY) return { show: () => {}, clear: () => {} };
   return {
     show: (line) => void stream.write(`\r\u001b[K${visible(line).slice(0, Math.max(20, stream.columns - 1))}`),
     clear: () => void stream.write("\r\u001b[K"),

@@ -1,23 +1,29 @@
 import * as fs from "node:fs/promises";
-import { dirname } from "node:path";
-import { type GrpcObject, Server, ServerCredentials, type ServiceClientConstructor } from "@grpc/grpc-js";
+import { type GrpcObject, Server, type ServiceClientConstructor } from "@grpc/grpc-js";
 import { Command } from "commander";
 import type { Logger } from "pino";
 import { identityHandlers } from "../../controller/identity.js";
 import { controllerHandlers } from "../../controller/service.js";
-import { nodeHandlers } from "../../node/service.js";
+import { nodeHandlers, recoverNode } from "../../node/service.js";
 import { type Config, loadConfig } from "../config/config.js";
 import { LocalVolumeEngine } from "../engines/local/index.js";
+import { readPool } from "../engines/local/pool.js";
 import { mountPool } from "../engines/local/pool-device.js";
+import type { Context } from "../engines/types.js";
 import { messageOf, StorageError } from "../errors/storage-error.js";
 import { type Exec, exec } from "../os/exec.js";
 import { observedExec } from "../os/observed-exec.js";
+import { assertTools } from "../os/tools.js";
+import { every } from "../runtime/every.js";
 import { loadCsi, streaming, unary } from "../runtime/grpc.js";
 import { type HealthServer, serveHealth } from "../runtime/health-http.js";
 import { KeyedLock } from "../runtime/keyed-lock.js";
+import { listen } from "../runtime/listen.js";
 import { openLog } from "../runtime/log.js";
 import { type Metrics, openMetrics, type PoolFigures, type RpcObserver } from "../runtime/metrics.js";
 import { claimDataDir } from "../runtime/server-file.js";
+import { crashAtStep } from "../runtime/steps.js";
+import { resumeObjects } from "./resume-objects.js";
 
 export type Role = "up" | "controller" | "node";
 
@@ -55,7 +61,14 @@ async function serve(role: Role, config: Config, version: string): Promise<void>
   let ready = false;
   const metrics = metricsOf(role, () => engine);
   const run = observedExec(exec, metrics.observeProcess);
+  const probe = async (ctx: Context) => {
+    await assertTools();
+    if (engine) return engine.probe(ctx);
+    if (!(await readPool(config.poolDir)))
+      throw new StorageError("failed-precondition", `no pool is at ${config.poolDir}: is it mounted?`);
+  };
   let health: HealthServer | null = null;
+  let stopReclaiming = async () => {};
   addService(
     server,
     log,
@@ -65,44 +78,50 @@ async function serve(role: Role, config: Config, version: string): Promise<void>
       version,
       hasController: role !== "node",
       ready: () => ready,
-      probe: async (ctx) => engine?.probe(ctx),
+      probe,
     }),
     metrics.observeRpc,
   );
   try {
     health = await openHealth(config, log, metrics, async () => {
       if (!ready) throw new StorageError("unavailable", "starting up");
-      await engine?.probe({ signal: AbortSignal.timeout(PROBE_MS), requestId: "readyz", log });
+      await probe({ signal: AbortSignal.timeout(PROBE_MS), requestId: "readyz", log });
     });
     await fs.mkdir(`${config.dataDir}/registry`, { recursive: true, mode: 0o700 });
     await mountPool(run, new AbortController().signal, config.dataDir, config.poolDir);
+    if (config.crashAt !== "") crashAtStep(config.crashAt);
     if (role !== "node") {
-      engine = await openEngine(config, log, run);
-      const handlers = controllerHandlers({ engine, locks: new KeyedLock(), nodeIds: [config.nodeId] });
+      const opened = await openEngine(config, log, run);
+      engine = opened;
+      const locks = new KeyedLock();
+      stopReclaiming = every(RECLAIM_CHECK_MS, async (signal) => {
+        await opened.reclaimSpace(locks, signal, Date.now());
+      });
+      const handlers = controllerHandlers({ engine, locks, nodeIds: [config.nodeId] });
       addService(server, log, csi, "Controller", handlers.controller, metrics.observeRpc);
       addService(server, log, csi, "GroupController", handlers.group, metrics.observeRpc);
       addStreams(server, log, csi, "SnapshotMetadata", handlers.metadata, metrics.observeRpc);
     }
     if (role !== "controller") {
-      addService(
-        server,
-        log,
-        csi,
-        "Node",
-        nodeHandlers({ nodeId: config.nodeId, poolDir: config.poolDir, stateDir: `${config.dataDir}/node`, exec: run }),
-        metrics.observeRpc,
-      );
+      const node = { nodeId: config.nodeId, poolDir: config.poolDir, stateDir: `${config.dataDir}/node`, exec: run };
+      await recoverNode(node, log);
+      addService(server, log, csi, "Node", nodeHandlers(node), metrics.observeRpc);
     }
-    await listen(server, config.csiEndpoint);
+    // The data dir is ours (claimed above), so a socket that is still there is a dead server's.
+    const listener = await listen(server, config.csiEndpoint);
     ready = true;
     const reflink = engine
       ? `, pool ${engine.pool.dir} ${engine.pool.reflink ? "with reflinks: snapshots and clones are instant" : "without reflinks: snapshots and clones copy extents (granary pool init makes a pool that has them)"}`
       : "";
     log.info(`ready on ${config.csiEndpoint}${reflink}`);
+    const stopResuming = role === "up" ? resumeObjects(config, log) : async () => {};
     await stopSignal();
     log.info("draining");
+    await stopResuming();
+    listener.close();
     await drain(server);
   } finally {
+    await stopReclaiming();
     await health?.close();
     await engine?.close();
     await release();
@@ -119,6 +138,8 @@ function metricsOf(role: Role, engine: () => LocalVolumeEngine | null): Metrics 
 }
 
 const PROBE_MS = 10_000;
+// The shortest interval of reclaimSpace.
+const RECLAIM_CHECK_MS = 60_000;
 
 /** Null when it is switched off, or when the default address is another server's already: that must not stop a start. */
 async function openHealth(
@@ -185,19 +206,6 @@ function addStreams(
     streaming(log, handler as Parameters<typeof streaming>[1], observe),
   ]);
   server.addService(definition(csi, name), Object.fromEntries(wrapped));
-}
-
-async function listen(server: Server, endpoint: string): Promise<void> {
-  const path = endpoint.replace(/^unix:\/\//, "");
-  await fs.mkdir(dirname(path), { recursive: true });
-  // The data dir is ours (claimed above), so a socket that is still there is a dead server's.
-  const stat = await fs.lstat(path).catch(() => null);
-  if (stat && !stat.isSocket())
-    throw new StorageError("failed-precondition", `${path} exists and is not a socket; it is left alone`);
-  await fs.rm(path, { force: true });
-  await new Promise<void>((resolve, reject) => {
-    server.bindAsync(endpoint, ServerCredentials.createInsecure(), (error) => (error ? reject(error) : resolve()));
-  });
 }
 
 function stopSignal(): Promise<void> {

@@ -5,6 +5,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { invalid, messageOf } from "../errors/storage-error.js";
 import { nearest } from "../model/nearest.js";
+import { STEPS } from "../runtime/steps.js";
 
 const schema = z.object({
   dataDir: z.string().min(1),
@@ -15,6 +16,7 @@ const schema = z.object({
   lowSpaceRatio: z.coerce.number().min(0).max(0.5),
   logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "trace"]),
   metricsAddress: z.string(),
+  crashAt: z.enum(["", ...STEPS]),
 });
 
 /** `explicit`: the keys that somebody set; the others have their defaults. */
@@ -31,6 +33,8 @@ const DEFAULTS = {
   lowSpaceRatio: 0.05,
   logLevel: "info",
   metricsAddress: "127.0.0.1:9810",
+  /** For crash tests alone, and so without a flag. */
+  crashAt: "",
 } satisfies Record<Key, unknown>;
 
 const KEYS = Object.keys(DEFAULTS) as Key[];

@@ -34,6 +34,7 @@ export interface VolumeEngine {
   findByName(name: string): Volume | undefined;
   /** Volumes in id order, after `afterId`, at most `limit` (0: all). */
   list(afterId: string, limit: number): Volume[];
+  /** Gone already is fine; what an earlier delete could not remove is removed. */
   delete(ctx: Context, id: string): Promise<void>;
   expand(ctx: Context, id: string, capacityBytes: bigint): Promise<Volume>;
   modify(ctx: Context, id: string, mutableParameters: Record<string, string>): Promise<Volume>;

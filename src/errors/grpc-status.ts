@@ -36,7 +36,11 @@ export function toGrpcFailure(error: unknown, requestId: string): GrpcFailure {
 // where each byte outside ASCII takes three.
 const LONGEST = 640;
 
+/** The ends of a long message. Half of a surrogate pair, which no encoder takes and which would end the server: U+FFFD. */
 function clip(message: string): string {
-  if (message.length <= LONGEST) return message;
-  return `${message.slice(0, LONGEST / 2)} [... ${message.length - LONGEST} characters ...] ${message.slice(-LONGEST / 2)}`;
+  const whole =
+    message.length <= LONGEST
+      ? message
+      : `${message.slice(0, LONGEST / 2)} [... ${message.length - LONGEST} characters ...] ${message.slice(-LONGEST / 2)}`;
+  return Buffer.from(whole).toString();
 }

@@ -1,9 +1,10 @@
 import { forgetRequest } from "./intent.js";
-import { capacityOf, classNameOf, requestOf } from "./lookup.js";
+import { capacityOf, requestOf } from "./lookup.js";
+import { allowsNode } from "./node-affinity.js";
 import type { ObjectReference, PersistentVolume, PersistentVolumeClaim } from "./objects.js";
 import { guard, Refusal, type Session, show, Wait } from "./session.js";
 
-const PVC_PROTECTION = "kubernetes.io/pvc-protection";
+export const PVC_PROTECTION = "kubernetes.io/pvc-protection";
 
 export function claimReference(claim: PersistentVolumeClaim): ObjectReference {
   const { namespace, name, uid } = claim.metadata;
@@ -45,7 +46,9 @@ export function fittingVolume(session: Session, claim: PersistentVolumeClaim): P
   const mine = volumes.find((pv) => pv.spec.claimRef?.uid === claim.metadata.uid);
   if (mine) return mine;
   if (claim.spec.volumeName !== undefined) return namedVolume(session, claim, claim.spec.volumeName);
-  const fits = volumes.filter((pv) => isFree(pv, claim) && mismatch(session, claim, pv) === undefined);
+  const fits = volumes.filter(
+    (pv) => isFree(pv, claim) && mismatch(claim, pv) === undefined && allowsNode(pv.spec.nodeAffinity, session.node),
+  );
   // A volume that its owner reserved for this claim goes before any other.
   const reserved = fits.filter((pv) => pv.spec.claimRef !== undefined);
   const bySize = (a: PersistentVolume, b: PersistentVolume) => (capacityOf(a) < capacityOf(b) ? -1 : 1);
@@ -61,7 +64,7 @@ function namedVolume(session: Session, claim: PersistentVolumeClaim, name: strin
       "FailedBinding",
       `${show(volume)} is ${claimRef ? `bound to ${claimRef.namespace}/${claimRef.name}` : volume.status.phase}`,
     );
-  const reason = mismatch(session, claim, volume);
+  const reason = mismatch(claim, volume);
   if (reason !== undefined) throw new Refusal("VolumeMismatch", `${show(volume)}: ${reason}`);
   return volume;
 }
@@ -74,8 +77,8 @@ function isFree(volume: PersistentVolume, claim: PersistentVolumeClaim): boolean
 }
 
 /** Why a claim cannot have a volume, or undefined when it can. */
-function mismatch(session: Session, claim: PersistentVolumeClaim, volume: PersistentVolume): string | undefined {
-  const className = classNameOf(session, claim) ?? "";
+function mismatch(claim: PersistentVolumeClaim, volume: PersistentVolume): string | undefined {
+  const className = claim.spec.storageClassName ?? "";
   if (volume.spec.storageClassName !== className)
     return `its storage class is ${JSON.stringify(volume.spec.storageClassName)}, not ${JSON.stringify(className)}`;
   if (volume.spec.volumeMode !== claim.spec.volumeMode) return `its volumeMode is ${volume.spec.volumeMode}`;

@@ -1,8 +1,8 @@
-import { bindClaim, fittingVolume } from "./bind.js";
+import { bindClaim, fittingVolume, PVC_PROTECTION } from "./bind.js";
 import { requestInFlight } from "./intent.js";
-import { podsOf, sourceOf, volumeOf } from "./lookup.js";
+import { defaultClassName, podsOf, sourceOf, volumeOf } from "./lookup.js";
 import type { PersistentVolumeClaim } from "./objects.js";
-import { abandonProvisioning, PVC_PROTECTION, provision } from "./provision.js";
+import { abandonProvisioning, provision } from "./provision.js";
 import { type Controller, guard, Refusal, type Session, show, Wait } from "./session.js";
 
 /** Binds a claim to a volume that is there, or has one made for it. */
@@ -12,7 +12,10 @@ export const claimBinder: Controller<"PersistentVolumeClaim"> = {
   condition: { type: "Bound", status: "False" },
   async run(session, claim) {
     if (claim.metadata.deletionTimestamp !== undefined) return;
-    const guarded = await session.update(claim, (draft) => guard(draft, PVC_PROTECTION));
+    const guarded = await session.update(claim, (draft) => {
+      guard(draft, PVC_PROTECTION);
+      if (draft.status.phase === "Pending") giveDefaultClass(session, draft);
+    });
     if (guarded.status.phase !== "Pending") return checkBound(session, guarded);
     // What was asked of the driver before is finished before anything else is chosen.
     const known = session.store.get("PersistentVolume", "", `pvc-${claim.metadata.uid}`);
@@ -21,6 +24,12 @@ export const claimBinder: Controller<"PersistentVolumeClaim"> = {
     return volume ? bindClaim(session, guarded, volume) : provision(session, guarded);
   },
 };
+
+/** As the DefaultStorageClass admission does, and Kubernetes later for a claim that was there before its class. */
+function giveDefaultClass(session: Session, draft: PersistentVolumeClaim): void {
+  const name = draft.spec.storageClassName ?? defaultClassName(session);
+  if (name !== undefined) draft.spec.storageClassName = name;
+}
 
 async function checkBound(session: Session, claim: PersistentVolumeClaim): Promise<void> {
   const present = volumeOf(session, { ...claim, status: { ...claim.status, phase: "Bound" } }) !== undefined;

@@ -1,5 +1,7 @@
 import { parseSize } from "../model/size.js";
+import { isDefaultClass } from "./default-class.js";
 import type { AnyObject, K8sAccessMode, Kind, ObjectOf } from "./objects.js";
+import { quantityOf } from "./quantity.js";
 
 export interface Column<T> {
   title: string;
@@ -7,10 +9,6 @@ export interface Column<T> {
   wide?: boolean;
   cell: (object: T) => string;
 }
-
-export const DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class";
-export const DEFAULT_SNAPSHOT_CLASS = "snapshot.storage.kubernetes.io/is-default-class";
-export const DEFAULT_GROUP_SNAPSHOT_CLASS = "groupsnapshot.storage.kubernetes.io/is-default-class";
 
 const UNSET = "<unset>";
 const MODE = {
@@ -47,17 +45,15 @@ export const showPhase = (object: AnyObject, phase: string) =>
 
 const age = { title: "AGE", cell: (object: AnyObject) => showAge(object.metadata.creationTimestamp) };
 
-function nameWithDefault(annotation: string): Column<AnyObject> {
-  return {
-    title: "NAME",
-    cell: ({ metadata }) => `${metadata.name}${metadata.annotations[annotation] === "true" ? " (default)" : ""}`,
-  };
-}
+const nameWithDefault: Column<ObjectOf["StorageClass" | "VolumeSnapshotClass" | "VolumeGroupSnapshotClass"]> = {
+  title: "NAME",
+  cell: (object) => `${object.metadata.name}${isDefaultClass(object) ? " (default)" : ""}`,
+};
 
 const name: Column<AnyObject> = { title: "NAME", cell: (object) => object.metadata.name };
 
-const snapshotClass = (annotation: string): Column<ObjectOf["VolumeSnapshotClass" | "VolumeGroupSnapshotClass"]>[] => [
-  nameWithDefault(annotation),
+const snapshotClass: Column<ObjectOf["VolumeSnapshotClass" | "VolumeGroupSnapshotClass"]>[] = [
+  nameWithDefault,
   { title: "DRIVER", cell: (c) => c.driver },
   { title: "DELETIONPOLICY", cell: (c) => c.deletionPolicy },
   age,
@@ -65,7 +61,7 @@ const snapshotClass = (annotation: string): Column<ObjectOf["VolumeSnapshotClass
 
 const COLUMNS: { [K in Kind]: Column<ObjectOf[K]>[] } = {
   StorageClass: [
-    nameWithDefault(DEFAULT_CLASS),
+    nameWithDefault,
     { title: "PROVISIONER", cell: (c) => c.provisioner },
     { title: "RECLAIMPOLICY", cell: (c) => c.reclaimPolicy },
     { title: "VOLUMEBINDINGMODE", cell: (c) => c.volumeBindingMode },
@@ -100,13 +96,12 @@ const COLUMNS: { [K in Kind]: Column<ObjectOf[K]>[] } = {
     { title: "VOLUMEHANDLE", wide: true, cell: (v) => v.spec.csi.volumeHandle },
   ],
   VolumeAttributesClass: [name, { title: "DRIVERNAME", cell: (c) => c.driverName }, age],
-  VolumeSnapshotClass: snapshotClass(DEFAULT_SNAPSHOT_CLASS),
-  VolumeGroupSnapshotClass: snapshotClass(DEFAULT_GROUP_SNAPSHOT_CLASS),
+  VolumeSnapshotClass: snapshotClass,
+  VolumeGroupSnapshotClass: snapshotClass,
   VolumeSnapshot: [
     name,
     { title: "READYTOUSE", cell: (s) => String(s.status.readyToUse) },
-    { title: "SOURCEPVC", cell: (s) => s.spec.source.persistentVolumeClaimName ?? "" },
-    { title: "SOURCESNAPSHOTCONTENT", cell: (s) => s.spec.source.volumeSnapshotContentName ?? "" },
+    { title: "SOURCEPVC", cell: (s) => s.spec.source.persistentVolumeClaimName },
     { title: "RESTORESIZE", cell: (s) => showQuantity(s.status.restoreSize) },
     { title: "SNAPSHOTCLASS", cell: (s) => s.spec.volumeSnapshotClassName ?? "" },
     { title: "CREATIONTIME", cell: ({ status }) => (status.creationTime ? showAge(status.creationTime) : "") },
@@ -155,17 +150,8 @@ export function tableOf<K extends Kind>(
   };
 }
 
-const BINARY: [string, bigint][] = [
-  ["Ti", 2n ** 40n],
-  ["Gi", 2n ** 30n],
-  ["Mi", 2n ** 20n],
-  ["Ki", 2n ** 10n],
-];
-
 /** A quantity in the largest binary unit that keeps it whole: 1073741824 is 1Gi. */
 export function showQuantity(quantity: string | undefined): string {
   if (quantity === undefined || !/^\d+$/.test(quantity)) return quantity ?? "";
-  const bytes = parseSize("capacity", quantity);
-  const unit = BINARY.find(([, size]) => bytes > 0n && bytes % size === 0n);
-  return unit ? `${bytes / unit[1]}${unit[0]}` : quantity;
+  return quantityOf(parseSize("capacity", quantity));
 }

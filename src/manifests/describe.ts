@@ -1,12 +1,6 @@
-import {
-  DEFAULT_CLASS,
-  DEFAULT_GROUP_SNAPSHOT_CLASS,
-  DEFAULT_SNAPSHOT_CLASS,
-  showModes,
-  showPhase,
-  showQuantity,
-} from "./columns.js";
-import type { AnyObject, ObjectOf, ObjectStore, Pod, PodVolume } from "./objects.js";
+import { showModes, showPhase, showQuantity } from "./columns.js";
+import { isDefaultClass } from "./default-class.js";
+import type { AnyObject, NodeAffinity, ObjectOf, ObjectStore, Pod, PodVolume } from "./objects.js";
 
 /** A line of a description: its name and its value, or several values below one another. */
 export type Field = [string, string | readonly string[]];
@@ -26,7 +20,7 @@ export function describeFields(object: AnyObject, store: ObjectStore): Field[] {
   switch (object.kind) {
     case "StorageClass":
       return [
-        ["IsDefaultClass", object.metadata.annotations[DEFAULT_CLASS] === "true" ? "Yes" : "No"],
+        ["IsDefaultClass", isDefaultClass(object) ? "Yes" : "No"],
         ["Provisioner", object.provisioner],
         ["Parameters", pairs(object.parameters)],
         ["AllowVolumeExpansion", String(object.allowVolumeExpansion)],
@@ -50,7 +44,7 @@ export function describeFields(object: AnyObject, store: ObjectStore): Field[] {
     case "VolumeSnapshotClass":
     case "VolumeGroupSnapshotClass":
       return [
-        ["IsDefaultClass", isDefaultSnapshotClass(object) ? "Yes" : "No"],
+        ["IsDefaultClass", isDefaultClass(object) ? "Yes" : "No"],
         ["Driver", object.driver],
         ["DeletionPolicy", object.deletionPolicy],
         ["Parameters", pairs(object.parameters)],
@@ -77,20 +71,10 @@ export function describeFields(object: AnyObject, store: ObjectStore): Field[] {
   }
 }
 
-function isDefaultSnapshotClass(object: ObjectOf["VolumeSnapshotClass" | "VolumeGroupSnapshotClass"]): boolean {
-  const key = object.kind === "VolumeSnapshotClass" ? DEFAULT_SNAPSHOT_CLASS : DEFAULT_GROUP_SNAPSHOT_CLASS;
-  return object.metadata.annotations[key] === "true";
-}
-
 function snapshotFields(object: ObjectOf["VolumeSnapshot"]): Field[] {
   return [
     ["Class", object.spec.volumeSnapshotClassName ?? UNSET],
-    [
-      "Source",
-      object.spec.source.persistentVolumeClaimName
-        ? `PersistentVolumeClaim ${object.spec.source.persistentVolumeClaimName}`
-        : `VolumeSnapshotContent ${object.spec.source.volumeSnapshotContentName}`,
-    ],
+    ["Source", `PersistentVolumeClaim ${object.spec.source.persistentVolumeClaimName}`],
     ["ReadyToUse", String(object.status.readyToUse)],
     ["RestoreSize", showQuantity(object.status.restoreSize) || NONE],
     ["CreationTime", object.status.creationTime ?? NONE],
@@ -145,12 +129,25 @@ function volumeFields({ spec, ...volume }: ObjectOf["PersistentVolume"]): Field[
     ["Access Modes", showModes(spec.accessModes)],
     ["VolumeMode", spec.volumeMode],
     ["Capacity", showQuantity(spec.capacity.storage)],
+    ["Node Affinity", affinityLines(spec.nodeAffinity)],
     ["Driver", spec.csi.driver],
     ["VolumeHandle", spec.csi.volumeHandle],
     ["FSType", spec.csi.fsType || NONE],
     ["ReadOnly", String(spec.csi.readOnly)],
     ["VolumeAttributes", pairs(spec.csi.volumeAttributes)],
   ];
+}
+
+/** A term a line, what it asks for joined by "and": one of the lines must hold. */
+function affinityLines(affinity: NodeAffinity | undefined): readonly string[] {
+  const terms = affinity?.required.nodeSelectorTerms ?? [];
+  return orNone(
+    terms.map(({ matchExpressions }) =>
+      matchExpressions
+        .map(({ key, operator, values }) => `${key} ${operator} ${values.join(", ")}`.trimEnd())
+        .join(" and "),
+    ),
+  );
 }
 
 function podFields(pod: Pod): Field[] {

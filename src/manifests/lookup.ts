@@ -1,4 +1,5 @@
 import { parseSize } from "../model/size.js";
+import { isDefaultClass } from "./default-class.js";
 import { DRIVER } from "./kubelet-paths.js";
 import type {
   PersistentVolume,
@@ -15,21 +16,13 @@ import { Refusal, type Session, show, Wait } from "./session.js";
  * The references between objects, in one place.
  */
 
-const DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class";
-const DEFAULT_SNAPSHOT_CLASS = "snapshot.storage.kubernetes.io/is-default-class";
-const DEFAULT_GROUP_CLASS = "groupsnapshot.storage.kubernetes.io/is-default-class";
-
 const newestFirst = (a: StorageClass, b: StorageClass) =>
   b.metadata.creationTimestamp.localeCompare(a.metadata.creationTimestamp) ||
   a.metadata.name.localeCompare(b.metadata.name);
 
-/** The class a claim names, or for one that names none the default: the newest when there are several. */
-export function classNameOf(session: Session, claim: PersistentVolumeClaim): string | undefined {
-  if (claim.spec.storageClassName !== undefined) return claim.spec.storageClassName;
-  return session.store
-    .list("StorageClass")
-    .filter((one) => one.metadata.annotations[DEFAULT_CLASS] === "true")
-    .sort(newestFirst)[0]?.metadata.name;
+/** The class that a claim gets which names none: the newest of the default ones, as Kubernetes chooses. */
+export function defaultClassName(session: Session): string | undefined {
+  return session.store.list("StorageClass").filter(isDefaultClass).sort(newestFirst)[0]?.metadata.name;
 }
 
 export const requestOf = (claim: PersistentVolumeClaim) =>
@@ -82,22 +75,20 @@ export function boundVolume(session: Session, namespace: string, claimName: stri
 
 /** The named or default class of a snapshot, of ours. @throws Wait, Refusal */
 export function snapshotClass(session: Session, name: string | undefined): VolumeSnapshotClass {
-  return choose(session.store.list("VolumeSnapshotClass"), name, DEFAULT_SNAPSHOT_CLASS, "volumesnapshotclass");
+  return choose(session.store.list("VolumeSnapshotClass"), name, "volumesnapshotclass");
 }
 
 /** The named or default class of a group snapshot, of ours. @throws Wait, Refusal */
 export function groupSnapshotClass(session: Session, name: string | undefined): VolumeGroupSnapshotClass {
-  const classes = session.store.list("VolumeGroupSnapshotClass");
-  return choose(classes, name, DEFAULT_GROUP_CLASS, "volumegroupsnapshotclass");
+  return choose(session.store.list("VolumeGroupSnapshotClass"), name, "volumegroupsnapshotclass");
 }
 
 function choose<T extends VolumeSnapshotClass | VolumeGroupSnapshotClass>(
   classes: readonly T[],
   name: string | undefined,
-  annotation: string,
   kind: string,
 ): T {
-  const defaults = classes.filter((one) => one.driver === DRIVER && one.metadata.annotations[annotation] === "true");
+  const defaults = classes.filter((one) => one.driver === DRIVER && isDefaultClass(one));
   // Unlike storage classes, several defaults are an error in Kubernetes: the choice would not be stable.
   if (name === undefined && defaults.length > 1)
     throw new Refusal("SetDefaultSnapshotClassFailed", `there are ${defaults.length} default ${kind}es; keep one`);

@@ -90,9 +90,12 @@ function mergeClaim(applied: PersistentVolumeClaim, stored: PersistentVolumeClai
   const spec = { ...stored.spec, ...applied.spec };
   const before = { ...stored.spec, accessModes: [...stored.spec.accessModes].sort() };
   const after = { ...spec, accessModes: [...spec.accessModes].sort() };
+  // What Kubernetes lets a claim still be given while it has none.
+  const open = (key: string) =>
+    (key === "volumeName" && stored.spec.volumeName === undefined) ||
+    (key === "storageClassName" && stored.spec.storageClassName === undefined && stored.status.phase === "Pending");
   const fixed = Object.keys({ ...before, ...after }).filter(
-    (key) =>
-      key !== "resources" && key !== "volumeAttributesClassName" && !(key === "volumeName" && !stored.spec.volumeName),
+    (key) => key !== "resources" && key !== "volumeAttributesClassName" && !open(key),
   );
   keepSame(after, before, fixed, applied);
   const asked = parseSize("storage", spec.resources.requests.storage);
@@ -106,6 +109,8 @@ function mergeClaim(applied: PersistentVolumeClaim, stored: PersistentVolumeClai
 
 function mergeVolume(applied: PersistentVolume, stored: PersistentVolume): PersistentVolume {
   keepSame(applied.spec, stored.spec, ["csi", "volumeMode"], applied);
+  if (stored.spec.nodeAffinity && applied.spec.nodeAffinity)
+    keepSame(applied.spec, stored.spec, ["nodeAffinity"], applied);
   const { claimRef } = applied.spec;
   const bound = stored.spec.claimRef;
   if (

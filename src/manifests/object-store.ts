@@ -3,9 +3,10 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, StorageError } from "../errors/storage-error.js";
 import { readIfPresent, removeDurably, writeDurably } from "../os/durable-file.js";
+import type { LockOptions } from "../runtime/process-lock.js";
 import { KINDS, kindInfo } from "./kinds.js";
 import type { AnyObject, EventRecord, Kind, ObjectOf, ObjectStore } from "./objects.js";
-import { type LockOptions, lockObjects } from "./store-lock.js";
+import { lockObjects } from "./store-lock.js";
 
 export type OpenOptions = { lock: false } | ({ lock: true } & LockOptions);
 

@@ -38,6 +38,16 @@ export interface TopologyTerm {
   matchLabelExpressions: { key: string; values: string[] }[];
 }
 
+export interface NodeSelectorRequirement {
+  key: string;
+  operator: "In" | "NotIn" | "Exists" | "DoesNotExist" | "Gt" | "Lt";
+  values: string[];
+}
+
+export interface NodeAffinity {
+  required: { nodeSelectorTerms: { matchExpressions: NodeSelectorRequirement[] }[] };
+}
+
 export interface StorageClass extends Base<"StorageClass"> {
   provisioner: string;
   parameters: Record<string, string>;
@@ -94,6 +104,7 @@ export interface PersistentVolume extends Base<"PersistentVolume"> {
     storageClassName: string;
     mountOptions: string[];
     volumeAttributesClassName?: string;
+    nodeAffinity?: NodeAffinity;
     claimRef?: ObjectReference;
     csi: {
       driver: string;
@@ -121,7 +132,7 @@ export interface VolumeSnapshot extends Base<"VolumeSnapshot"> {
   spec: {
     /** undefined: the default class. */
     volumeSnapshotClassName?: string;
-    source: { persistentVolumeClaimName?: string; volumeSnapshotContentName?: string };
+    source: { persistentVolumeClaimName: string };
   };
   /** What a VolumeSnapshotContent would hold (handle, policy) is kept here: stand-alone needs no second object. */
   status: {

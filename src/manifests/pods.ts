@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { setCondition } from "./conditions.js";
 import { podFolder } from "./kubelet-paths.js";
 import { claimNameOf, podsOf } from "./lookup.js";
+import { allowsNode, nodeLabels } from "./node-affinity.js";
 import type { PersistentVolumeClaim, Pod } from "./objects.js";
 import { type PlannedVolume, planVolumes, publish, unpublishAll } from "./pod-volumes.js";
 import { type Controller, guard, Refusal, type Session, show, Wait } from "./session.js";
@@ -21,6 +22,7 @@ export const podVolumes: Controller<"Pod"> = {
     refuseOtherNode(session, guarded);
     await makeEphemeralClaims(session, guarded);
     const planned = planVolumes(session, guarded);
+    refuseUnreachable(session, planned);
     refuseSecondUser(session, guarded);
     // Placed before the first volume is attached: from here on its deletion has something to take back.
     const placed = await session.update(guarded, (draft) => {
@@ -69,17 +71,23 @@ async function run(
 }
 
 function refuseOtherNode(session: Session, pod: Pod): void {
-  const labels: Record<string, string> = {
-    ...session.node.topology,
-    "kubernetes.io/hostname": session.node.id,
-    "kubernetes.io/os": "linux",
-  };
+  const labels = nodeLabels(session.node);
   for (const [key, value] of Object.entries(pod.spec.nodeSelector)) {
     if (labels[key] === value) continue;
     const has = labels[key] === undefined ? "does not have" : `has as ${labels[key]}`;
     throw new Refusal(
       "FailedScheduling",
       `nodeSelector asks for ${key}=${value}, which node ${session.node.id} ${has}`,
+    );
+  }
+}
+
+function refuseUnreachable(session: Session, planned: readonly PlannedVolume[]): void {
+  for (const entry of planned) {
+    if (entry.type !== "volume" || allowsNode(entry.volume.spec.nodeAffinity, session.node)) continue;
+    throw new Refusal(
+      "FailedScheduling",
+      `volume ${entry.name}: nodeAffinity of ${show(entry.volume)} leaves out node ${session.node.id}`,
     );
   }
 }

@@ -2,11 +2,12 @@ import type { CreateVolumeRequest } from "../../proto/gen/csi/v1/CreateVolumeReq
 import type { Volume__Output } from "../../proto/gen/csi/v1/Volume.js";
 import type { VolumeContentSource } from "../../proto/gen/csi/v1/VolumeContentSource.js";
 import { parseSize } from "../model/size.js";
-import { bindClaim, claimReference } from "./bind.js";
+import { bindClaim, claimReference, PVC_PROTECTION } from "./bind.js";
 import { claimCapabilities } from "./capability.js";
 import { forgetRequest, recordRequest, requestInFlight } from "./intent.js";
 import { DRIVER } from "./kubelet-paths.js";
-import { boundVolume, capacityOf, classNameOf, podsOf, requestOf, sourceOf } from "./lookup.js";
+import { boundVolume, capacityOf, podsOf, requestOf, sourceOf } from "./lookup.js";
+import { affinityOf } from "./node-affinity.js";
 import type { PersistentVolume, PersistentVolumeClaim, StorageClass } from "./objects.js";
 import { quantityOf } from "./quantity.js";
 import { guard, isUndecided, Refusal, type Session, show, Wait } from "./session.js";
@@ -15,7 +16,6 @@ import { topologyFor } from "./topology.js";
 export const PROVISIONED_BY = "pv.kubernetes.io/provisioned-by";
 export const PV_PROTECTION = "kubernetes.io/pv-protection";
 export const PROVISIONER_FINALIZER = "external-provisioner.volume.kubernetes.io/finalizer";
-export const PVC_PROTECTION = "kubernetes.io/pvc-protection";
 const FSTYPE_KEY = "csi.storage.k8s.io/fstype";
 const DEFAULT_FSTYPE = "ext4";
 
@@ -133,7 +133,7 @@ function plan(session: Session, claim: PersistentVolumeClaim): Provisioning {
 }
 
 function classOf(session: Session, claim: PersistentVolumeClaim): StorageClass {
-  const name = classNameOf(session, claim);
+  const name = claim.spec.storageClassName;
   if (name === undefined || name === "") {
     const why = name === "" ? "storageClassName is empty" : "there is no default storage class";
     throw new Wait("FailedBinding", `no persistent volume fits this claim, and none is made because ${why}`);
@@ -197,6 +197,7 @@ function refuseSmaller(claim: PersistentVolumeClaim, sourceBytes: bigint, source
 
 function persistentVolume(claim: PersistentVolumeClaim, plan: Provisioning, made: Volume__Output): PersistentVolume {
   const { fsType, ...spec } = plan.volume;
+  const nodeAffinity = affinityOf(made.accessible_topology);
   return {
     apiVersion: "v1",
     kind: "PersistentVolume",
@@ -213,6 +214,7 @@ function persistentVolume(claim: PersistentVolumeClaim, plan: Provisioning, made
     spec: {
       ...spec,
       capacity: { storage: quantityOf(BigInt(made.capacity_bytes)) },
+      ...(nodeAffinity ? { nodeAffinity } : {}),
       claimRef: claimReference(claim),
       csi: {
         driver: DRIVER,

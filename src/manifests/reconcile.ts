@@ -1,4 +1,6 @@
-import type { CsiClient } from "../runtime/csi-client.js";
+import type { NodeGetInfoResponse__Output } from "../../proto/gen/csi/v1/NodeGetInfoResponse.js";
+import { StorageError } from "../errors/storage-error.js";
+import { CsiCallError } from "../runtime/csi-client.js";
 import { detacher } from "./attach.js";
 import { attributesModifier } from "./attributes.js";
 import { claimBinder, claimProtection } from "./claims.js";
@@ -7,10 +9,12 @@ import { groupSnapshotRemover, groupSnapshotter } from "./group-snapshots.js";
 import type { AnyObject, Kind, ObjectStore } from "./objects.js";
 import { podTeardown, podVolumes } from "./pods.js";
 import { resizer } from "./resize.js";
-import { type Controller, type ReconcileOptions, Session } from "./session.js";
+import { type Controller, type CsiConnection, type ReconcileOptions, Session } from "./session.js";
 import { snapshotRemover, snapshotter } from "./snapshots.js";
 
 export type { ReconcileOptions } from "./session.js";
+
+type Csi = Pick<CsiConnection, "call">;
 
 export interface ReconcileResult {
   waiting: { object: AnyObject; reason: string; message: string }[];
@@ -25,14 +29,10 @@ const LAST_BACKOFF_MS = 1000;
  * Kubernetes sidecars and kubelet. Repeats passes over all objects until one changes nothing, so that a run takes up
  * whatever an earlier one left unfinished, at any point.
  *
- * @throws CsiCallError when the node service cannot say which node this is; the signal's reason when it is aborted
+ * @throws StorageError when the server cannot say which node this is; the signal's reason when it is aborted
  */
-export async function reconcile(
-  store: ObjectStore,
-  csi: CsiClient,
-  options: ReconcileOptions,
-): Promise<ReconcileResult> {
-  const info = await csi.call("Node", "NodeGetInfo", {}, Math.max(options.timeoutMs, 1000));
+export async function reconcile(store: ObjectStore, csi: Csi, options: ReconcileOptions): Promise<ReconcileResult> {
+  const info = await nodeInfo(csi, Math.max(options.timeoutMs, 1000));
   const node = { id: info.node_id, topology: info.accessible_topology?.segments ?? {} };
   const session = new Session(store, csi, options, node);
   for (let backoffMs = FIRST_BACKOFF_MS; ; ) {
@@ -44,6 +44,20 @@ export async function reconcile(
     backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);
   }
   return { waiting: session.waiting, failed: session.failed };
+}
+
+async function nodeInfo(csi: Csi, deadlineMs: number): Promise<NodeGetInfoResponse__Output> {
+  try {
+    return await csi.call("Node", "NodeGetInfo", {}, deadlineMs);
+  } catch (error) {
+    if (!(error instanceof CsiCallError)) throw error;
+    if (error.code === "UNIMPLEMENTED")
+      throw new StorageError(
+        "unimplemented",
+        "the server has no CSI node service: with granary controller and granary node apart, leave --csi-endpoint out and give their --data-dir",
+      );
+    throw new StorageError("unavailable", `the server does not answer: ${error.message}`);
+  }
 }
 
 /** Each step sees what those before it did; a step that is not yet possible waits for a later pass. */

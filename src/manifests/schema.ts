@@ -51,13 +51,9 @@ function fields<S extends z.core.$ZodLooseShape>(shape: S) {
   return strict({ apiVersion: z.string(), kind: z.string(), metadata, ...shape }, ["status"]);
 }
 
-const snapshotSource = strict({
-  persistentVolumeClaimName: name.exactOptional(),
-  volumeSnapshotContentName: name.exactOptional(),
-}).refine(
-  (source) => (source.persistentVolumeClaimName === undefined) !== (source.volumeSnapshotContentName === undefined),
-  "name exactly one of persistentVolumeClaimName and volumeSnapshotContentName",
-);
+const snapshotSource = strict({ persistentVolumeClaimName: name }, [], {
+  volumeSnapshotContentName: "a snapshot that exists already cannot be imported; use persistentVolumeClaimName",
+});
 
 const claimRef = strict(
   {
@@ -69,6 +65,35 @@ const claimRef = strict(
   ["apiVersion", "resourceVersion", "fieldPath"],
 );
 
+// core/v1, NodeSelectorRequirement: which operators have values.
+const VALUES = { In: "many", NotIn: "many", Exists: "none", DoesNotExist: "none", Gt: "one", Lt: "one" } as const;
+
+const nodeExpression = strict({
+  key: requiredString,
+  operator: oneOf("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"),
+  values: list,
+}).superRefine(({ operator, values }, context) => {
+  const fault = {
+    many: values.length === 0 ? `${operator} needs at least one value` : undefined,
+    none: values.length > 0 ? `${operator} takes no values` : undefined,
+    one: values.length === 1 && /^-?\d+$/.test(values[0] ?? "") ? undefined : `${operator} takes one whole number`,
+  }[VALUES[operator]];
+  if (fault) context.addIssue({ code: "custom", path: ["values"], message: fault });
+});
+
+const nodeAffinity = strict({
+  required: strict({
+    nodeSelectorTerms: z
+      .array(
+        strict({ matchExpressions: z.array(nodeExpression, { error: "must be a list" }).default(() => []) }, [], {
+          matchFields: "only matchExpressions is supported; kubernetes.io/hostname is the node's name",
+        }),
+        { error: "must be a list" },
+      )
+      .min(1, "must hold at least one term"),
+  }),
+});
+
 const persistentVolume = strict(
   {
     capacity: strict({ storage: quantity }),
@@ -79,6 +104,7 @@ const persistentVolume = strict(
     storageClassName: string.default(""),
     mountOptions: list,
     volumeAttributesClassName: name.exactOptional(),
+    nodeAffinity: nodeAffinity.exactOptional(),
     claimRef: claimRef.exactOptional(),
     csi: strict(
       {
@@ -93,7 +119,7 @@ const persistentVolume = strict(
       ),
     ),
   },
-  ["nodeAffinity"],
+  [],
 );
 
 const snapshotClass = fields({ driver: name, deletionPolicy: reclaim, parameters: strings });

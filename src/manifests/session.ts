@@ -10,6 +10,9 @@ import {
 import { type ConditionState, clearCondition, setCondition } from "./conditions.js";
 import type { AnyObject, EventRecord, Kind, ObjectOf, ObjectStore } from "./objects.js";
 
+/** What the objects are acted on with: every CSI service, wherever each one runs. */
+export type CsiConnection = Pick<CsiClient, "call" | "close">;
+
 export interface ReconcileOptions {
   dataDir: string;
   /** How long to go on repeating what may yet succeed. */
@@ -84,7 +87,7 @@ export class Session {
 
   constructor(
     readonly store: ObjectStore,
-    readonly csi: CsiClient,
+    readonly csi: Pick<CsiConnection, "call">,
     readonly options: ReconcileOptions,
     readonly node: NodeInfo,
   ) {
@@ -102,14 +105,19 @@ export class Session {
     this.failed = [];
   }
 
-  /** @throws CsiCallError; the loop repeats an undecided call in a later pass, so that others do not wait for it */
-  call<S extends ServiceName, M extends MethodName<S>>(
+  /**
+   * The loop repeats an undecided call in a later pass, so that others do not wait for it.
+   *
+   * @throws CsiCallError; the signal's reason as soon as it is aborted: the call may go on, as after a kill
+   */
+  async call<S extends ServiceName, M extends MethodName<S>>(
     service: S,
     method: M,
     request: CsiRequest<S, M>,
   ): Promise<CsiResponse<S, M>> {
     this.options.signal.throwIfAborted();
-    return this.csi.call(service, method, request, Math.max(this.remainingMs, 1000));
+    const answer = this.csi.call(service, method, request, Math.max(this.remainingMs, 1000));
+    return unlessAborted(answer, this.options.signal);
   }
 
   /** Applies `change` to a copy of what is stored now and stores that durably, if it is different at all. */
@@ -200,6 +208,14 @@ export class Session {
     const stored = this.#stored(object);
     if (stored) await this.note(stored, change);
   }
+}
+
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason as Error);
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }
 
 /** `persistentvolumeclaim default/data`, as messages name an object. */

@@ -55,11 +55,6 @@ export function snapshotStatus(cut: Snapshot__Output): Partial<VolumeSnapshot["s
 function plan(session: Session, snapshot: VolumeSnapshot) {
   const { source, volumeSnapshotClassName } = snapshot.spec;
   const { name, namespace, uid } = snapshot.metadata;
-  if (source.persistentVolumeClaimName === undefined)
-    throw new Refusal(
-      "SnapshotCreationFailed",
-      "spec.source must name a persistentVolumeClaimName; contents are not kept",
-    );
   const found = snapshotClass(session, volumeSnapshotClassName);
   const volume = boundVolume(session, namespace, source.persistentVolumeClaimName);
   const request: CreateSnapshotRequest = {

@@ -34,6 +34,9 @@ export interface ExecResult {
 /** Runs programs. The real one is `exec`; a test passes one that hangs or fails where a tool would. */
 export type Exec = (program: string, args: readonly string[], options?: ExecOptions) => Promise<ExecResult>;
 
+/** Where programs are looked for. */
+export const toolPath = () => process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin";
+
 const OUTPUT_LIMIT_BYTES = 16 * 1024 * 1024;
 
 /**
@@ -50,7 +53,7 @@ export const exec: Exec = (program, args, options = {}) => {
     const child = spawn(program, args, {
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
-      env: { PATH: process.env.PATH ?? "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" },
+      env: { PATH: toolPath(), LC_ALL: "C" },
     });
     let stdout = "";
     let stderr = "";

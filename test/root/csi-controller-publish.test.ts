@@ -67,12 +67,12 @@ describe("ControllerPublishVolume", () => {
     const { volume_id } = await volume("twice");
     await csi.controllerPublish(volume_id);
     for (const again of [
-      csi.controllerPublish(volume_id, block()),
-      csi.controllerPublish(volume_id, mount("SINGLE_NODE_MULTI_WRITER")),
-      csi.controllerPublish(volume_id, mount("SINGLE_NODE_READER_ONLY")),
-      csi.controllerPublish(volume_id, mount(), true),
+      () => csi.controllerPublish(volume_id, block()),
+      () => csi.controllerPublish(volume_id, mount("SINGLE_NODE_MULTI_WRITER")),
+      () => csi.controllerPublish(volume_id, mount("SINGLE_NODE_READER_ONLY")),
+      () => csi.controllerPublish(volume_id, mount(), true),
     ]) {
-      expect(await failureOf(again)).toEqual({
+      expect(await failureOf(again())).toEqual({
         code: "ALREADY_EXISTS",
         details: expect.stringContaining(NODE) as string,
       });

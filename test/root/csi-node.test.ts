@@ -36,7 +36,7 @@ afterEach(async () => {
   }
   expect(mountsUnder(sandbox.dir)).toEqual([sandbox.poolDir]);
   expect(loopsUnder(sandbox.dir)).toHaveLength(1);
-  expect(readdirSync(join(sandbox.dataDir, "node"), { recursive: true })).toEqual([]);
+  expect(readdirSync(join(sandbox.dataDir, "node"), { recursive: true })).toEqual(["busy"]);
 });
 
 afterAll(async () => {

@@ -104,6 +104,14 @@ export function callsOf(client: CsiClient, sandbox: Sandbox) {
     if (!answer.group_snapshot?.group_snapshot_id) throw new Error("answered without a group snapshot");
     return answer.group_snapshot;
   };
+  const removeGroup = (id: string) =>
+    client.call("GroupController", "DeleteVolumeGroupSnapshot", { group_snapshot_id: id });
+  const list = () => client.call("Controller", "ListVolumes", {});
+  const listSnapshots = () => client.call("Controller", "ListSnapshots", {});
+  const modify = (id: string, parameters: Record<string, string>) =>
+    client.call("Controller", "ControllerModifyVolume", { volume_id: id, mutable_parameters: parameters });
+  const nodeExpand = (id: string, path = staging(id)) =>
+    client.call("Node", "NodeExpandVolume", { volume_id: id, volume_path: path });
   const controllerPublish = (id: string, capability = mount(), readonly = false, node = NODE) =>
     client.call("Controller", "ControllerPublishVolume", {
       volume_id: id,
@@ -166,6 +174,7 @@ export function callsOf(client: CsiClient, sandbox: Sandbox) {
   };
   return {
     ...{ staging, target, image, create, remove, get, expand, snapshot, removeSnapshot, group },
+    ...{ removeGroup, list, listSnapshots, modify, nodeExpand },
     ...{ controllerPublish, controllerUnpublish, stage, unstage, publish, unpublish, stats, attach, detach },
   };
 }

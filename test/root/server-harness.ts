@@ -5,7 +5,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CsiClient } from "../../src/runtime/csi-client.js";
 
-const MAIN = fileURLToPath(new URL("../../dist/src/main.js", import.meta.url));
+// Compiled for the benchmarks, this file lies in dist/ itself.
+const MAIN = ["../../src/main.js", "../../dist/src/main.js"]
+  .map((path) => fileURLToPath(new URL(path, import.meta.url)))
+  .find((path, i) => i === 1 || existsSync(path)) as string;
 const READY_MS = 20_000;
 
 /** A folder of its own under the system's temporary folder, with everything that a test mounts or attaches in it. */

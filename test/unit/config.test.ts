@@ -29,6 +29,7 @@ describe("loadConfig", () => {
   it("has a default for every key, and is frozen", () => {
     const config = loadConfig({}, {});
     expect(config).toEqual({
+      crashAt: "",
       dataDir: "/var/lib/granary",
       poolDir: "/var/lib/granary/pool",
       csiEndpoint: "unix:///var/lib/granary/csi.sock",

@@ -18,6 +18,14 @@ describe("toGrpcFailure", () => {
     expect(statuses).not.toContain(status.OK);
   });
 
+  it("a long message keeps its ends, and half a surrogate pair is replaced: gRPC must be able to encode it", () => {
+    const failure = (message: string) => toGrpcFailure(new StorageError("not-found", message), "r-1").details;
+    const long = failure(`start ${"\u{1f5c4}".repeat(10_000)} end`);
+    expect(long.length).toBeLessThan(1000);
+    expect(long).toMatch(/^start .* characters .* end$/);
+    for (const message of [long, failure("volume \ud800 does not exist")]) expect(() => encodeURI(message)).not.toThrow();
+  });
+
   it("a StorageError's cause stays out of the details", () => {
     const error = new StorageError("internal", "could not mount", { cause: new Error("hunter2") });
     expect(toGrpcFailure(error, "r-1").details).toBe("could not mount");

@@ -222,8 +222,12 @@ describe("parseObjects", () => {
     ],
     ["another version", CLAIM.replace("apiVersion: v1", "apiVersion: v2"), "apiVersion: must be v1"],
     ["a scalar", "hello", "must be an object"],
-    ["a snapshot of nothing", snapshot("{}"), "spec.source: name exactly one"],
-    ["a snapshot of two", snapshot("{persistentVolumeClaimName: a, volumeSnapshotContentName: b}"), "name exactly one"],
+    ["a snapshot of nothing", snapshot("{}"), "spec.source.persistentVolumeClaimName: is missing"],
+    [
+      "a snapshot of a content",
+      snapshot("{volumeSnapshotContentName: b}"),
+      "spec.source: volumeSnapshotContentName: a snapshot that exists already cannot be imported; use persistentVolumeClaimName",
+    ],
     [
       "a mount of no volume",
       POD.replace("{name: data, mountPath: /var/lib", "{name: dato, mountPath: /var/lib"),

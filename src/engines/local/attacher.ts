@@ -6,9 +6,18 @@ import { FS_TYPES, type FsType } from "../../model/volume.js";
 import { edgesAreZero, type Probe, probeDevice } from "../../os/blkid.js";
 import type { Exec } from "../../os/exec.js";
 import { renewBtrfsUuid } from "../../os/fsck.js";
-import { attachLoop, detachLoop, deviceBytes, LOOP_SECTOR_BYTES, type Loop, listLoops, refreshLoopSize } from "../../os/loop.js";
+import {
+  attachLoop,
+  detachLoop,
+  deviceBytes,
+  LOOP_SECTOR_BYTES,
+  type Loop,
+  listLoops,
+  refreshLoopSize,
+} from "../../os/loop.js";
 import { makeFilesystem } from "../../os/mkfs.js";
 import { listMounts } from "../../os/mount.js";
+import { step } from "../../runtime/steps.js";
 import { type FormatRecord, readFormatRecord, writeFormatRecord } from "./format-record.js";
 
 /*
@@ -116,6 +125,7 @@ export async function detachImage(
 export async function recordRaw(ref: ImageRef): Promise<void> {
   if ((await readFormatRecord(ref.image)) === undefined) {
     await writeFormatRecord(ref.image, { state: "raw", volumeId: ref.volumeId });
+    step("format/raw-recorded");
   }
 }
 
@@ -145,8 +155,11 @@ export async function ensureFilesystem(
   // A new UUID for each try: mkfs.btrfs refuses one that it finds on the device already.
   const made = { fsType, uuid: randomUUID(), volumeId: ref.volumeId };
   await writeFormatRecord(ref.image, { state: "formatting", ...made });
+  step("format/intended");
   await makeFilesystem(exec, signal, { device, fsType, uuid: made.uuid, options: wish.mkfsOptions });
+  step("format/made");
   await writeFormatRecord(ref.image, { state: "formatted", ...made });
+  step("format/recorded");
   return fsType;
 }
 

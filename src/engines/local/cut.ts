@@ -3,6 +3,7 @@ import { messageOf } from "../../errors/storage-error.js";
 import type { Exec } from "../../os/exec.js";
 import { freeze, thaw } from "../../os/freeze.js";
 import { imageUsers } from "../../os/image-users.js";
+import { step } from "../../runtime/steps.js";
 import type { Context } from "../types.js";
 
 // A thaw is never bound by a request's deadline: a file system left frozen hangs its pods.
@@ -31,13 +32,17 @@ export async function whileFrozen<T>(
         await freeze(exec, ctx.signal, user.mountPoint);
       }
     }
-    return await cut();
+    step("cut/frozen");
+    const made = await cut();
+    step("cut/copied");
+    return made;
   } finally {
     for (const mountPoint of frozen) {
       await thaw(exec, NEVER, mountPoint).catch((error: unknown) =>
         ctx.log.warn({ mountPoint, error: messageOf(error) }, "thaw"),
       );
     }
+    step("cut/thawed");
   }
 }
 

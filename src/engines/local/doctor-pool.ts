@@ -3,12 +3,14 @@ import { messageOf } from "../../errors/storage-error.js";
 import type { Finding } from "../../model/finding.js";
 import type { Loop } from "../../os/loop.js";
 import type { MountEntry } from "../../os/mount.js";
-import { poolSpace } from "./pool.js";
+import { assertPool, poolSpace } from "./pool.js";
 import { readPoolRecord } from "./pool-device.js";
 
 export interface PoolPlace {
   dataDir: string;
   poolDir: string;
+  /** Of the pool that the registry knows; "" when it knows none. */
+  poolUuid: string;
   lowSpaceRatio: number;
   mounts: readonly MountEntry[];
   loops: readonly Loop[];
@@ -43,6 +45,13 @@ export async function checkPoolPlace(place: PoolPlace): Promise<{ usable: boolea
       return fail("pool-not-mounted", what, "start granary up, which mounts it; see its error if it does not");
     }
   }
+  if (place.poolUuid !== "") {
+    try {
+      await assertPool({ dir: poolDir, uuid: place.poolUuid });
+    } catch (error) {
+      return fail("pool-not-there", messageOf(error), "mount the pool there, or name the right --pool-dir");
+    }
+  }
   return { usable: true, findings: await checkRoom(place, real) };
 }
 
@@ -64,7 +73,7 @@ async function checkRoom({ poolDir, lowSpaceRatio, mounts }: PoolPlace, real: st
       next: "look at the kernel's log: a file system that saw an error makes itself read-only",
     });
   }
-  const { totalBytes, freeBytes } = await poolSpace({ dir: poolDir, reflink: false });
+  const { totalBytes, freeBytes } = await poolSpace({ dir: poolDir });
   if (Number(freeBytes) < Number(totalBytes) * lowSpaceRatio) {
     found.push({
       severity: "warning",

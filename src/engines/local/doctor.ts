@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { messageOf } from "../../errors/storage-error.js";
 import type { Finding } from "../../model/finding.js";
 import { MULTI_NODE, type Snapshot, type Volume } from "../../model/volume.js";
+import { fileIdentity } from "../../os/loop.js";
 import { type FormatRecord, readFormatRecord } from "./format-record.js";
 import { imageIn, type Pool, snapshotDir, volumeDir } from "./pool.js";
 import type { Intent } from "./registry.js";
@@ -85,19 +86,29 @@ function idsIn(intent: Intent): readonly string[] {
   return "snapshotIds" in intent ? intent.snapshotIds : [intent.volumeId];
 }
 
-/** Images and format records against the registry. The pool must be there (see checkPoolPlace). */
-export async function checkImages(pool: Pool, contents: RegistryContents): Promise<Finding[]> {
+/**
+ * Images and format records against the registry. The pool must be there (see checkPoolPlace).
+ *
+ * @param attached the files that loop devices are made of, as `fileIdentity` writes them
+ */
+export async function checkImages(
+  poolDir: string,
+  contents: RegistryContents,
+  attached: ReadonlySet<string>,
+): Promise<Finding[]> {
+  const pool = { dir: poolDir };
   // What an intent is about may be anywhere between before and after; the intent itself is reported.
   const unsettled = new Set(contents.intents.flatMap(({ intent }) => idsIn(intent)));
   const found: Finding[] = [];
   for (const volume of contents.volumes.filter(({ id }) => !unsettled.has(id)))
-    found.push(...(await checkVolume(pool, volume)));
+    found.push(...(await checkVolume(pool, volume, attached)));
   for (const snapshot of contents.snapshots.filter(({ id }) => !unsettled.has(id)))
     found.push(...(await checkSnapshot(pool, snapshot)));
   const volumeIds = new Set([...contents.volumes.map(({ id }) => id), ...unsettled]);
   const snapshotIds = new Set([...contents.snapshots.map(({ id }) => id), ...unsettled]);
   found.push(...(await checkOrphans(join(pool.dir, "volumes"), "volume", volumeIds)));
   found.push(...(await checkOrphans(join(pool.dir, "snapshots"), "snapshot", snapshotIds)));
+  found.push(...(await checkOrphans(join(pool.dir, "trash"), "unfinished delete", unsettled)));
   return found;
 }
 
@@ -114,7 +125,7 @@ async function checkOrphans(folder: string, kind: string, known: ReadonlySet<str
     });
 }
 
-async function checkVolume(pool: Pool, volume: Volume): Promise<Finding[]> {
+async function checkVolume(pool: Pick<Pool, "dir">, volume: Volume, attached: ReadonlySet<string>): Promise<Finding[]> {
   const dir = volumeDir(pool, volume.id);
   const found = await checkImage(dir, volume.id, "volume", volume.capacityBytes);
   if (found.some(({ check }) => check === "image-missing")) return found;
@@ -132,10 +143,11 @@ async function checkVolume(pool: Pool, volume: Volume): Promise<Finding[]> {
     const next = "do not mount it before you know whose image it is; restore the right one from a snapshot or backup";
     found.push(error("format-foreign", volume.id, `its format record was written for ${record.volumeId}`, next));
   }
-  if (record.state === "formatting") {
+  // One that is not in use waits for its next NodeStageVolume, which formats it anew: it was never handed out.
+  if (record.state === "formatting" && (copied || attached.has(await fileIdentity(imageIn(dir))))) {
     const next = copied
       ? "its source was copied before it was formatted: delete it and make it again"
-      : "it was never handed out; its next NodeStageVolume formats it anew";
+      : "it must not be in use yet: unstage it, and stage it again, which formats it";
     found.push(warning("format-interrupted", volume.id, "formatting began and did not end", next));
   }
   if (record.state === "formatted" && volume.fsType !== "" && record.fsType !== volume.fsType) {
@@ -145,7 +157,7 @@ async function checkVolume(pool: Pool, volume: Volume): Promise<Finding[]> {
   return found;
 }
 
-async function checkSnapshot(pool: Pool, snapshot: Snapshot): Promise<Finding[]> {
+async function checkSnapshot(pool: Pick<Pool, "dir">, snapshot: Snapshot): Promise<Finding[]> {
   const dir = snapshotDir(pool, snapshot.id);
   const found = await checkImage(dir, snapshot.id, "snapshot", snapshot.sizeBytes);
   if (found.some(({ check }) => check === "image-missing")) return found;

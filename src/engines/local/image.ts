@@ -4,8 +4,9 @@ import { dirname } from "node:path";
 import { StorageError } from "../../errors/storage-error.js";
 import type { Exec } from "../../os/exec.js";
 import { fileExtents } from "../../os/filefrag.js";
+import { step } from "../../runtime/steps.js";
 import type { Context } from "../types.js";
-import { formatIn, imageIn, type Pool, syncDir } from "./pool.js";
+import { formatIn, imageIn, type Pool, syncDir, trashDir } from "./pool.js";
 
 const COPY_CHUNK_BYTES = 4 * 1024 * 1024;
 
@@ -19,12 +20,19 @@ export async function makeImage(
 ): Promise<void> {
   await translateFull(async () => {
     await fs.mkdir(dir, { mode: 0o700 });
+    step("image/folder-made");
+    await (await fs.open(imageIn(dir), "wx", 0o600)).close();
     await resizeImage(ctx, exec, dir, sizeBytes, thick);
+    step("image/sized");
     await syncDir(dirname(dir));
   });
 }
 
-/** Sets the image's length, and with `thick` reserves every byte of it. Durable when it returns. */
+/**
+ * Sets the image's length, and with `thick` reserves every byte of it. Durable when it returns.
+ *
+ * @throws StorageError failed-precondition when there is no image: one that is lost is never replaced by an empty one
+ */
 export async function resizeImage(
   ctx: Context,
   exec: Exec,
@@ -33,7 +41,7 @@ export async function resizeImage(
   thick: boolean,
 ): Promise<void> {
   await translateFull(async () => {
-    const file = await fs.open(imageIn(dir), constants.O_RDWR | constants.O_CREAT, 0o600);
+    const file = await fs.open(imageIn(dir), "r+");
     try {
       await file.truncate(Number(sizeBytes));
       if (thick) await exec("fallocate", ["--length", String(sizeBytes), imageIn(dir)], { signal: ctx.signal });
@@ -51,9 +59,11 @@ export async function resizeImage(
  */
 export async function cloneImage(ctx: Context, exec: Exec, pool: Pool, fromDir: string, toDir: string): Promise<void> {
   await translateFull(async () => {
+    await fs.access(imageIn(fromDir));
     await fs.mkdir(toDir, { mode: 0o700 });
     if (pool.reflink) await fs.copyFile(imageIn(fromDir), imageIn(toDir), constants.COPYFILE_FICLONE_FORCE);
     else await copyExtents(ctx, exec, imageIn(fromDir), imageIn(toDir));
+    step("image/copied");
     await fs.chmod(imageIn(toDir), 0o600);
     await copyFormatRecord(fromDir, toDir);
     const file = await fs.open(imageIn(toDir), "r+");
@@ -113,6 +123,35 @@ async function copyExtents(ctx: Context, exec: Exec, from: string, to: string): 
     await source.close();
     await target.close();
   }
+}
+
+/**
+ * Takes a volume's or snapshot's folder out of its place, in one step that happens or does not: on a pool that cannot be
+ * written to it fails with the folder as it was.
+ *
+ * @param id the folder's own, unused in the trash
+ */
+export async function moveToTrash(pool: Pool, dir: string, id: string): Promise<void> {
+  await translateFull(async () => {
+    await fs.rename(dir, trashDir(pool, id)).catch((error: NodeJS.ErrnoException) => {
+      // Lost already, by hand or by a delete that a crash interrupted.
+      if (error.code !== "ENOENT") throw error;
+    });
+    await syncDir(dirname(dir));
+    await syncDir(dirname(trashDir(pool, id)));
+  });
+}
+
+/** The opposite of `moveToTrash`; a folder that was not moved stays where it is. */
+export async function putBack(pool: Pool, dir: string, id: string): Promise<void> {
+  // Looked for first: a read-only file system refuses a rename even of what is not there.
+  const moved = await fs.lstat(trashDir(pool, id)).catch(() => undefined);
+  if (moved) await fs.rename(trashDir(pool, id), dir);
+}
+
+/** Removes what was moved to the trash. Gone already is fine: recovery calls this twice. */
+export async function emptyTrash(pool: Pool, id: string): Promise<void> {
+  await translateFull(() => removeImage(trashDir(pool, id)));
 }
 
 /** Removes a volume's or snapshot's folder. Gone already is fine: recovery calls this twice. */

@@ -1,37 +1,37 @@
 /**
- * The local volume engine. Crash model, step by step:
+ * The local volume engine. Crash model, step by step (the names of src/runtime/steps.ts):
  *
- * - create: intent, image, record + end of intent. A crash before the record leaves nothing: recovery removes the image.
- * - delete: record gone + intent, image, end of intent. A crash after the first commit is finished by recovery.
+ * - create: intent, image, record + end of intent. A crash before the record leaves nothing: recovery removes the image,
+ *   and thaws the source that it was being copied from.
+ * - delete: intent, image to the trash, record gone, trash emptied, end of intent. Recovery goes on to the end.
  * - expand: intent, truncate, record + end of intent. Recovery repeats the truncate and writes the record.
  * - snapshot, group: intent, freeze, copy, thaw, records + end of intent. Recovery thaws and removes the copies.
+ * - delete of snapshots: as of a volume.
  * - publish, unpublish, modify: one commit.
+ *
+ * A step that fails without a crash undoes what came before it, and leaves no intent.
  */
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { StorageError } from "../../errors/storage-error.js";
+import { messageOf, StorageError } from "../../errors/storage-error.js";
 import type { Publication, Snapshot, SnapshotGroup, Volume, VolumeSpec } from "../../model/volume.js";
 import { newId } from "../../model/volume-id.js";
 import type { Exec } from "../../os/exec.js";
 import { fileExtents } from "../../os/filefrag.js";
 import { imageUsers } from "../../os/image-users.js";
+import type { KeyedLock } from "../../runtime/keyed-lock.js";
+import { step } from "../../runtime/steps.js";
 import type { Capacity, Condition, Context, Extent, VolumeEngine } from "../types.js";
 import { whileFrozen } from "./cut.js";
 import { allocatedExtents, changedExtents } from "./extents.js";
 import { cloneImage, makeImage, removeImage, resizeImage } from "./image.js";
-import {
-  assertWritable,
-  imageIn,
-  openPool,
-  type Pool,
-  type PoolSpace,
-  poolSpace,
-  snapshotDir,
-  volumeDir,
-} from "./pool.js";
+import { assertPool, assertWritable, imageIn, openPool, type Pool, poolSpace, snapshotDir, volumeDir } from "./pool.js";
+import { type PoolStatus, poolStatus } from "./pool-status.js";
+import { reclaimDue } from "./reclaim.js";
 import { recover } from "./recover.js";
-import { Registry } from "./registry.js";
+import { type Intent, intentKey, Registry } from "./registry.js";
+import { deleteSnapshots, deleteVolume } from "./removal.js";
 
 export interface LocalOptions {
   poolDir: string;
@@ -48,17 +48,10 @@ const MIN_VOLUME_BYTES = 1024n * 1024n;
 // An ext4 pool's largest file is 16 TiB less a block.
 const MAX_VOLUME_BYTES = 16n * 1024n ** 4n - 4096n;
 
-export interface PoolStatus extends PoolSpace {
-  dir: string;
-  reflink: boolean;
-  committedBytes: bigint;
-  allocatedBytes: bigint;
-  overcommit: number;
-  volumes: number;
-  snapshots: number;
-}
-
 export class LocalVolumeEngine implements VolumeEngine {
+  /** Bytes promised to creates and expands that are under way. */
+  #reservedBytes = 0n;
+
   private constructor(
     readonly pool: Pool,
     private readonly registry: Registry,
@@ -67,33 +60,44 @@ export class LocalVolumeEngine implements VolumeEngine {
 
   /** Opens pool and registry and finishes what a crash interrupted. */
   static async open(options: LocalOptions): Promise<LocalVolumeEngine> {
-    const pool = await openPool(options.poolDir);
     await fs.mkdir(options.registryDir, { recursive: true, mode: 0o700 });
     const registry = new Registry(options.registryDir);
-    await recover(registry, pool, options.exec, options.log);
-    return new LocalVolumeEngine(pool, registry, options);
+    try {
+      const pool = await openPool(options.poolDir, registry.poolUuid);
+      if (registry.poolUuid === "") await registry.setPoolUuid(pool.uuid);
+      await recover(registry, pool, options.exec, options.log);
+      return new LocalVolumeEngine(pool, registry, options);
+    } catch (error) {
+      await registry.close();
+      throw error;
+    }
   }
 
   async create(ctx: Context, spec: VolumeSpec): Promise<Volume> {
-    await this.#assertRoom(spec.capacityBytes, spec.provisioning === "thick");
     const id = newId("v");
     const dir = volumeDir(this.pool, id);
     const from = this.#sourceDir(spec);
     const volume: Volume = { ...spec, id, createdMs: Date.now(), publications: [] };
     const thick = spec.provisioning === "thick";
-    await this.#step(
-      { op: "create-volume", volumeId: id },
-      () => removeImage(dir),
-      async (intentId) => {
-        if (!from) await makeImage(ctx, this.options.exec, dir, spec.capacityBytes, thick);
-        else {
-          const cut = () => cloneImage(ctx, this.options.exec, this.pool, from, dir);
-          if (spec.source?.type === "volume") await whileFrozen(ctx, this.options.exec, [imageIn(from)], cut);
-          else await cut();
-          await resizeImage(ctx, this.options.exec, dir, spec.capacityBytes, thick);
-        }
-        await this.registry.putVolume(volume, intentId);
-      },
+    const frozenIds = spec.source?.type === "volume" ? [spec.source.volumeId] : [];
+    await this.#withRoom(spec.capacityBytes, thick, () =>
+      this.#step(
+        ctx,
+        { op: "create-volume", volumeId: id, frozenIds },
+        () => removeImage(dir),
+        async (intentId) => {
+          step("create-volume/intended");
+          if (!from) await makeImage(ctx, this.options.exec, dir, spec.capacityBytes, thick);
+          else {
+            await this.#whileFrozen(ctx, frozenIds, () => cloneImage(ctx, this.options.exec, this.pool, from, dir));
+            step("create-volume/source-copied");
+            await resizeImage(ctx, this.options.exec, dir, spec.capacityBytes, thick);
+          }
+          step("create-volume/image-made");
+          await this.registry.putVolume(volume, intentId);
+          step("create-volume/recorded");
+        },
+      ),
     );
     return volume;
   }
@@ -107,44 +111,52 @@ export class LocalVolumeEngine implements VolumeEngine {
   getGroup = (id: string) => this.registry.group(id);
   findGroupByName = (name: string) => this.registry.groupNamed(name);
 
-  async delete(_ctx: Context, id: string): Promise<void> {
-    const volume = this.#volume(id);
-    const inUse = await imageUsers(imageIn(volumeDir(this.pool, id)));
+  async delete(ctx: Context, id: string): Promise<void> {
+    const volume = this.registry.volume(id);
+    // A delete that could not remove the bytes has left its intent: the repeated one removes them.
+    if (!volume && !this.registry.intent(intentKey({ op: "delete-volume", volumeId: id }))) return;
+    await assertPool(this.pool);
+    const inUse = volume ? await imageUsers(imageIn(volumeDir(this.pool, id))) : [];
     if (inUse[0])
       throw new StorageError(
         "failed-precondition",
         `volume ${id} is still attached on this host as ${inUse[0].device}`,
       );
-    const intentId = await this.registry.beginDeleteVolume(volume);
-    await removeImage(volumeDir(this.pool, id));
-    await this.registry.end(intentId);
+    await deleteVolume({ registry: this.registry, pool: this.pool, log: ctx.log }, id);
   }
 
   async expand(ctx: Context, id: string, capacityBytes: bigint): Promise<Volume> {
     const volume = this.#volume(id);
     if (capacityBytes <= volume.capacityBytes) return volume;
+    const dir = volumeDir(this.pool, id);
     const thick = volume.provisioning === "thick";
-    await this.#assertRoom(capacityBytes - volume.capacityBytes, thick);
-    const intentId = await this.registry.begin({ op: "expand-volume", volumeId: id, capacityBytes });
-    try {
-      await fs.access(imageIn(volumeDir(this.pool, id)));
-      await resizeImage(ctx, this.options.exec, volumeDir(this.pool, id), capacityBytes, thick);
-    } catch (error) {
-      // The image may have grown already; that is harmless, and the volume keeps its recorded size until a retry.
-      await this.registry.end(intentId);
-      throw this.#missing(id, error);
-    }
     const grown = { ...volume, capacityBytes };
-    await this.registry.putVolume(grown, intentId);
+    await this.#withRoom(capacityBytes - volume.capacityBytes, thick, async () => {
+      await fs.access(imageIn(dir)).catch((error: unknown) => {
+        throw this.#missing(id, error);
+      });
+      await this.#step(
+        ctx,
+        { op: "expand-volume", volumeId: id, capacityBytes },
+        // Nobody has been told of the bytes past the old end, so nothing is in them.
+        () => resizeImage(ctx, this.options.exec, dir, volume.capacityBytes, false),
+        async (intentId) => {
+          step("expand-volume/intended");
+          await resizeImage(ctx, this.options.exec, dir, capacityBytes, thick);
+          step("expand-volume/resized");
+          await this.registry.putVolume(grown, intentId);
+          step("expand-volume/recorded");
+        },
+      );
+    });
     return grown;
   }
 
   async modify(_ctx: Context, id: string, mutableParameters: Record<string, string>): Promise<Volume> {
     const volume = this.#volume(id);
-    const reclaim = mutableParameters.reclaimSpace;
     const changed = { ...volume, mutableParameters: { ...volume.mutableParameters, ...mutableParameters } };
-    if (reclaim !== undefined) changed.parameters = { ...volume.parameters, reclaimSpace: reclaim };
     await this.registry.putVolume(changed);
+    step("modify-volume/recorded");
     return changed;
   }
 
@@ -156,6 +168,7 @@ export class LocalVolumeEngine implements VolumeEngine {
     });
     if (!volume.publications.some((p) => p.nodeId === publication.nodeId)) {
       await this.registry.putVolume({ ...volume, publications: [...volume.publications, publication] });
+      step("publish-volume/recorded");
     }
     return {
       image,
@@ -168,7 +181,9 @@ export class LocalVolumeEngine implements VolumeEngine {
   async unpublish(_ctx: Context, id: string, nodeId: string): Promise<void> {
     const volume = this.#volume(id);
     const publications = nodeId === "" ? [] : volume.publications.filter((p) => p.nodeId !== nodeId);
-    if (publications.length !== volume.publications.length) await this.registry.putVolume({ ...volume, publications });
+    if (publications.length === volume.publications.length) return;
+    await this.registry.putVolume({ ...volume, publications });
+    step("unpublish-volume/recorded");
   }
 
   async createSnapshot(ctx: Context, name: string, volumeId: string): Promise<Snapshot> {
@@ -176,10 +191,8 @@ export class LocalVolumeEngine implements VolumeEngine {
     return snapshot as Snapshot;
   }
 
-  async deleteSnapshot(_ctx: Context, id: string): Promise<void> {
-    const snapshot = this.registry.snapshot(id);
-    if (!snapshot) throw new StorageError("not-found", `snapshot ${id} does not exist`);
-    await this.#dropSnapshots([snapshot], null);
+  async deleteSnapshot(ctx: Context, id: string): Promise<void> {
+    await this.#dropSnapshots(ctx, [id]);
   }
 
   async createGroup(ctx: Context, name: string, volumeIds: readonly string[]): Promise<SnapshotGroup> {
@@ -194,13 +207,10 @@ export class LocalVolumeEngine implements VolumeEngine {
     return group;
   }
 
-  async deleteGroup(_ctx: Context, id: string): Promise<void> {
+  async deleteGroup(ctx: Context, id: string): Promise<void> {
     const group = this.registry.group(id);
     if (!group) throw new StorageError("not-found", `group snapshot ${id} does not exist`);
-    await this.#dropSnapshots(
-      group.snapshotIds.flatMap((s) => this.registry.snapshot(s) ?? []),
-      group,
-    );
+    await this.#dropSnapshots(ctx, group.snapshotIds);
   }
 
   async allocated(ctx: Context, snapshotId: string): Promise<Extent[]> {
@@ -219,7 +229,7 @@ export class LocalVolumeEngine implements VolumeEngine {
   async capacity(_ctx: Context): Promise<Capacity> {
     const { totalBytes, freeBytes } = await poolSpace(this.pool);
     const limit = BigInt(Math.floor(Number(totalBytes) * this.options.overcommit));
-    const left = limit - this.#committedBytes();
+    const left = limit - this.registry.committedBytes - this.#reservedBytes;
     const availableBytes = freeBytes === 0n || left < 0n ? 0n : left;
     const largest = availableBytes < MAX_VOLUME_BYTES ? availableBytes : MAX_VOLUME_BYTES;
     return { availableBytes, minimumVolumeBytes: MIN_VOLUME_BYTES, maximumVolumeBytes: largest };
@@ -227,6 +237,11 @@ export class LocalVolumeEngine implements VolumeEngine {
 
   async condition(id: string): Promise<Condition> {
     const volume = this.#volume(id);
+    const away = await assertPool(this.pool).then(
+      () => null,
+      (error: unknown) => messageOf(error),
+    );
+    if (away !== null) return { abnormal: true, message: away };
     const stat = await fs.stat(imageIn(volumeDir(this.pool, id)), { bigint: true }).catch(() => null);
     if (!stat) return { abnormal: true, message: "the volume's image is missing from the pool" };
     if (stat.size !== volume.capacityBytes) {
@@ -242,24 +257,15 @@ export class LocalVolumeEngine implements VolumeEngine {
     if (low !== null) throw new StorageError("failed-precondition", low);
   }
 
-  async status(): Promise<PoolStatus> {
-    const space = await poolSpace(this.pool);
-    const [volumes, snapshots] = [this.registry.volumes(), this.registry.snapshots()];
-    const dirs = [
-      ...volumes.map((v) => volumeDir(this.pool, v.id)),
-      ...snapshots.map((s) => snapshotDir(this.pool, s.id)),
-    ];
-    const stats = await Promise.all(dirs.map((dir) => fs.stat(imageIn(dir), { bigint: true }).catch(() => null)));
-    return {
-      ...space,
-      dir: this.pool.dir,
-      reflink: this.pool.reflink,
-      committedBytes: this.#committedBytes(),
-      allocatedBytes: stats.reduce((sum, stat) => sum + (stat ? stat.blocks * 512n : 0n), 0n),
-      overcommit: this.options.overcommit,
-      volumes: volumes.length,
-      snapshots: snapshots.length,
-    };
+  /** See `reclaimDue`. */
+  reclaimSpace(locks: KeyedLock, signal: AbortSignal, nowMs: number): Promise<string[]> {
+    const { exec, log } = this.options;
+    return reclaimDue({ registry: this.registry, pool: this.pool, exec, log, locks, signal }, nowMs);
+  }
+
+  status(): Promise<PoolStatus> {
+    const contents = { volumes: this.registry.volumes(), snapshots: this.registry.snapshots() };
+    return poolStatus(this.pool, contents, this.options.overcommit);
   }
 
   close(): Promise<void> {
@@ -290,35 +296,40 @@ export class LocalVolumeEngine implements VolumeEngine {
     const undo = async () => {
       for (const dir of dirs) await removeImage(dir);
     };
+    await assertPool(this.pool);
     await this.#step(
+      ctx,
       { op: "create-snapshots", snapshotIds: snapshots.map((s) => s.id), volumeIds },
       undo,
       async (intentId) => {
-        await whileFrozen(
-          ctx,
-          this.options.exec,
-          volumes.map((v) => imageIn(volumeDir(this.pool, v.id))),
-          async () => {
-            for (const [i, volume] of volumes.entries()) {
-              await cloneImage(ctx, this.options.exec, this.pool, volumeDir(this.pool, volume.id), dirs[i] as string);
-            }
-          },
-        );
+        step("create-snapshots/intended");
+        await this.#whileFrozen(ctx, volumeIds, async () => {
+          for (const [i, volume] of volumes.entries()) {
+            await cloneImage(ctx, this.options.exec, this.pool, volumeDir(this.pool, volume.id), dirs[i] as string);
+            step("create-snapshots/member-copied");
+          }
+        });
         await this.registry.putSnapshots(snapshots, group, intentId);
+        step("create-snapshots/recorded");
       },
     );
     return snapshots;
   }
 
-  async #dropSnapshots(snapshots: readonly Snapshot[], group: SnapshotGroup | null): Promise<void> {
-    const intentId = await this.registry.beginDeleteSnapshots(snapshots, group);
-    for (const snapshot of snapshots) await removeImage(snapshotDir(this.pool, snapshot.id));
-    await this.registry.end(intentId);
+  #whileFrozen<T>(ctx: Context, volumeIds: readonly string[], cut: () => Promise<T>): Promise<T> {
+    const images = volumeIds.map((id) => imageIn(volumeDir(this.pool, id)));
+    return whileFrozen(ctx, this.options.exec, images, cut);
+  }
+
+  async #dropSnapshots(ctx: Context, ids: readonly string[]): Promise<void> {
+    await assertPool(this.pool);
+    await deleteSnapshots({ registry: this.registry, pool: this.pool, log: ctx.log }, ids);
   }
 
   // A failure that is not a crash undoes its own step at once: nothing waits for a restart to be cleaned.
   async #step(
-    intent: Parameters<Registry["begin"]>[0],
+    ctx: Context,
+    intent: Intent,
     undo: () => Promise<void>,
     work: (intentId: string) => Promise<void>,
   ): Promise<void> {
@@ -326,8 +337,13 @@ export class LocalVolumeEngine implements VolumeEngine {
     try {
       await work(intentId);
     } catch (error) {
-      await undo();
-      await this.registry.end(intentId);
+      try {
+        await undo();
+        await this.registry.end(intentId);
+      } catch (undoing) {
+        // The intent stays, and a restart finishes the undoing.
+        ctx.log.error({ intent: intent.op, error: messageOf(undoing) }, "what failed could not be undone");
+      }
       throw error;
     }
   }
@@ -353,14 +369,22 @@ export class LocalVolumeEngine implements VolumeEngine {
     );
   }
 
-  #committedBytes(): bigint {
-    return this.registry.volumes().reduce((sum, volume) => sum + volume.capacityBytes, 0n);
+  /** Runs the work with its bytes set aside: of two creates at once, the second sees what the first will take. */
+  async #withRoom<T>(moreBytes: bigint, thick: boolean, work: () => Promise<T>): Promise<T> {
+    await assertPool(this.pool);
+    await this.#assertRoom(moreBytes, thick);
+    this.#reservedBytes += moreBytes;
+    try {
+      return await work();
+    } finally {
+      this.#reservedBytes -= moreBytes;
+    }
   }
 
   async #assertRoom(moreBytes: bigint, thick: boolean): Promise<void> {
     const { totalBytes, freeBytes } = await poolSpace(this.pool);
     const limit = BigInt(Math.floor(Number(totalBytes) * this.options.overcommit));
-    const committed = this.#committedBytes();
+    const committed = this.registry.committedBytes + this.#reservedBytes;
     if (committed + moreBytes > limit) {
       throw new StorageError(
         "resource-exhausted",

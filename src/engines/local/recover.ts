@@ -1,9 +1,11 @@
+import { access } from "node:fs/promises";
 import type { Logger } from "pino";
 import type { Exec } from "../../os/exec.js";
 import { thawImages } from "./cut.js";
 import { removeImage, resizeImage } from "./image.js";
 import { imageIn, type Pool, snapshotDir, volumeDir } from "./pool.js";
 import type { Intent, Registry } from "./registry.js";
+import { deleteSnapshots, deleteVolume } from "./removal.js";
 
 /** Rolls every intent that a crash left forward or back. Each step may be repeated: a crash here is recovered too. */
 export async function recover(registry: Registry, pool: Pool, exec: Exec, log: Logger): Promise<void> {
@@ -21,25 +23,32 @@ async function settle(
   intent: Intent,
   key: string,
 ): Promise<void> {
+  const thaw = (ids: readonly string[]) =>
+    thawImages(
+      log,
+      exec,
+      ids.map((id) => imageIn(volumeDir(pool, id))),
+    );
   switch (intent.op) {
     case "create-volume":
-    case "delete-volume":
+      await thaw(intent.frozenIds);
       await removeImage(volumeDir(pool, intent.volumeId));
       return registry.end(key);
+    case "delete-volume":
+      return deleteVolume({ registry, pool, log }, intent.volumeId);
     case "create-snapshots":
-      await thawImages(
-        log,
-        exec,
-        intent.volumeIds.map((id) => imageIn(volumeDir(pool, id))),
-      );
+      await thaw(intent.volumeIds);
       for (const id of intent.snapshotIds) await removeImage(snapshotDir(pool, id));
       return registry.end(key);
     case "delete-snapshots":
-      for (const id of intent.snapshotIds) await removeImage(snapshotDir(pool, id));
-      return registry.end(key);
+      return deleteSnapshots({ registry, pool, log }, intent.snapshotIds);
     case "expand-volume": {
       const volume = registry.volume(intent.volumeId);
-      if (!volume) return registry.end(key);
+      const present = await access(imageIn(volumeDir(pool, intent.volumeId))).then(
+        () => true,
+        () => false,
+      );
+      if (!volume || !present) return registry.end(key);
       const ctx = { signal: new AbortController().signal, requestId: "recovery", log };
       await resizeImage(ctx, exec, volumeDir(pool, volume.id), intent.capacityBytes, volume.provisioning === "thick");
       return registry.putVolume({ ...volume, capacityBytes: intent.capacityBytes }, key);

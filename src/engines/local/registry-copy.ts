@@ -7,6 +7,8 @@ import { type Intent, Registry } from "./registry.js";
 
 /** All that the registry holds, at one moment. */
 export interface RegistryContents {
+  /** The pool that the volumes lie in, by its marker's UUID; "" before the first start. */
+  poolUuid: string;
   volumes: Volume[];
   snapshots: Snapshot[];
   groups: SnapshotGroup[];
@@ -37,6 +39,7 @@ export async function readRegistryCopy(registryDir: string): Promise<RegistryCon
     const registry = new Registry(copyDir, { readOnly: true });
     try {
       return {
+        poolUuid: registry.poolUuid,
         volumes: registry.volumes(),
         snapshots: registry.snapshots(),
         groups: registry.groups(),

@@ -3,10 +3,11 @@ import type { Snapshot, SnapshotGroup, Volume } from "../../model/volume.js";
 
 /**
  * A step recorded before it is taken. `create-*` roll back (the caller was told nothing yet); `delete` and `expand`
- * roll forward (their effect is already promised).
+ * roll forward (what they were asked for is asked for again, or is done).
  */
 export type Intent =
-  | { op: "create-volume"; volumeId: string }
+  /** `frozenIds`: the volumes whose file systems may have been left frozen. */
+  | { op: "create-volume"; volumeId: string; frozenIds: readonly string[] }
   | { op: "delete-volume"; volumeId: string }
   | { op: "expand-volume"; volumeId: string; capacityBytes: bigint }
   | { op: "create-snapshots"; snapshotIds: readonly string[]; volumeIds: readonly string[] }
@@ -23,6 +24,8 @@ export class Registry {
   readonly #groups: Database<string, string>;
   readonly #names: Database<string, string>;
   readonly #intents: Database<string, string>;
+  readonly #meta: Database<string, string>;
+  #committedBytes: bigint;
 
   /** `readOnly` looks beside a running server, and changes nothing. */
   constructor(path: string, { readOnly = false }: { readOnly?: boolean } = {}) {
@@ -34,6 +37,31 @@ export class Registry {
     this.#groups = table("groups");
     this.#names = table("names");
     this.#intents = table("intents");
+    this.#meta = table("meta");
+    this.#committedBytes = this.volumes().reduce((sum, volume) => sum + volume.capacityBytes, 0n);
+  }
+
+  /** The pool that this registry's volumes lie in, or "" before the first start. */
+  get poolUuid(): string {
+    return this.#meta.get("poolUuid") ?? "";
+  }
+
+  async setPoolUuid(uuid: string): Promise<void> {
+    await this.#meta.put("poolUuid", uuid);
+  }
+
+  /** When the volume's free space was last given back to the pool; 0: never. */
+  reclaimedMs(volumeId: string): number {
+    return Number(this.#meta.get(reclaimedKey(volumeId)) ?? 0);
+  }
+
+  async setReclaimed(volumeId: string, ms: number): Promise<void> {
+    await this.#meta.put(reclaimedKey(volumeId), String(ms));
+  }
+
+  /** The sum of all volumes' sizes, kept so that a create need not read them all. */
+  get committedBytes(): bigint {
+    return this.#committedBytes;
   }
 
   volume(id: string): Volume | undefined {
@@ -82,6 +110,10 @@ export class Registry {
     return [...this.#intents.getRange()].map(({ key, value }) => ({ key, intent: decode<Intent>(value) as Intent }));
   }
 
+  intent(key: string): Intent | undefined {
+    return decode<Intent>(safeGet(this.#intents, key));
+  }
+
   /** Records the intent, durably, and answers its key. */
   async begin(intent: Intent): Promise<string> {
     const key = intentKey(intent);
@@ -94,23 +126,22 @@ export class Registry {
   }
 
   async putVolume(volume: Volume, intentId?: string): Promise<void> {
+    const before = this.volume(volume.id)?.capacityBytes ?? 0n;
     await this.#root.transaction(() => {
       void this.#volumes.put(volume.id, encode(volume));
       void this.#names.put(`volume:${volume.name}`, volume.id);
       if (intentId !== undefined) void this.#intents.remove(intentId);
     });
+    this.#committedBytes += volume.capacityBytes - before;
   }
 
-  /** Forgets the volume and records the intent to remove its bytes, in one commit. */
-  async beginDeleteVolume(volume: Volume): Promise<string> {
-    const intent: Intent = { op: "delete-volume", volumeId: volume.id };
-    const key = intentKey(intent);
+  async forgetVolume(volume: Volume): Promise<void> {
     await this.#root.transaction(() => {
       void this.#volumes.remove(volume.id);
       void this.#names.remove(`volume:${volume.name}`);
-      void this.#intents.put(key, encode(intent));
+      void this.#meta.remove(reclaimedKey(volume.id));
     });
-    return key;
+    this.#committedBytes -= volume.capacityBytes;
   }
 
   async putSnapshots(snapshots: readonly Snapshot[], group: SnapshotGroup | null, intentId: string): Promise<void> {
@@ -128,9 +159,7 @@ export class Registry {
     });
   }
 
-  async beginDeleteSnapshots(snapshots: readonly Snapshot[], group: SnapshotGroup | null): Promise<string> {
-    const intent: Intent = { op: "delete-snapshots", snapshotIds: snapshots.map((s) => s.id) };
-    const key = intentKey(intent);
+  async forgetSnapshots(snapshots: readonly Snapshot[], group: SnapshotGroup | null): Promise<void> {
     await this.#root.transaction(() => {
       for (const snapshot of snapshots) {
         void this.#snapshots.remove(snapshot.id);
@@ -140,9 +169,7 @@ export class Registry {
         void this.#groups.remove(group.id);
         void this.#names.remove(`group:${group.name}`);
       }
-      void this.#intents.put(key, encode(intent));
     });
-    return key;
   }
 
   close(): Promise<void> {
@@ -150,8 +177,10 @@ export class Registry {
   }
 }
 
-// One operation at a time for one volume (the locks above see to it), so its id makes the key unique.
-function intentKey(intent: Intent): string {
+const reclaimedKey = (volumeId: string) => `reclaimed:${volumeId}`;
+
+/** One operation at a time for one volume (the locks above see to it), so its id makes the key unique. */
+export function intentKey(intent: Intent): string {
   return `${intent.op}:${"volumeId" in intent ? intent.volumeId : intent.snapshotIds[0]}`;
 }
 
