@@ -33,7 +33,7 @@ export function parseFio(json: string, direction: "read" | "write"): Throughput 
   const parsed = JSON.parse(json.slice(Math.max(from, 0))) as { jobs: ({ error: number } & Record<string, FioSide>)[] };
   const job = parsed.jobs[0];
   const side = job?.[direction];
-  if (!job || job.error !== 0 || !side || side.io_bytes === 0) throw new Error(`fio measured no ${direction}`);
+  if (job?.error !== 0 || !side || side.io_bytes === 0) throw new Error(`fio measured no ${direction}`);
   return { operationsPerSecond: side.iops, mebibytesPerSecond: side.bw_bytes / 1024 ** 2 };
 }
 

@@ -79,6 +79,7 @@ start_server() {
 run_suite() {
   local version=$1 access=$2 pool="$work/$1-$2" status=0 left_out=()
   # v5.4.0 predates the GET_SNAPSHOT capability and fails on any driver that has it; the newest release checks it.
+  # The whole name: GroupControllerGetCapabilities has a case of the same words, and must run.
   [[ $version != v5.4.0 ]] || left_out=(-ginkgo.skip 'Controller Service \[Controller Server\] ControllerGetCapabilities should return appropriate capabilities')
   mkdir -p "$pool"
   start_server "$pool"
@@ -92,7 +93,7 @@ run_suite() {
     -csi.junitfile "$pool/junit.xml" \
     "${left_out[@]}" \
     -ginkgo.no-color >"$pool/sanity.log" 2>&1 || status=$?
-  [[ ! -f $pool/junit.xml ]] || node test/ci/csi-sanity-report.mjs "$pool/junit.xml" "$version $access" || status=1
+  [[ ! -f $pool/junit.xml ]] || node test/ci/csi-sanity-report.mjs "$pool/junit.xml" "$version" "$access" || status=1
   if ((status != 0)) || [[ ! -f $pool/junit.xml ]]; then
     echo "csi-sanity $version $access FAILED (exit $status); the suite's output, then the end of granary's log:" >&2
     cat "$pool/sanity.log" >&2

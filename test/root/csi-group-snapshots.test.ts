@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { bytes, type Calls, callsOf, fromSnapshot, type Made, MIB } from "./csi-requests.js";
+import { block, bytes, type Calls, callsOf, fromSnapshot, type Made, MIB } from "./csi-requests.js";
 import { failureOf, makeSandbox, removeSandbox, type Sandbox, startServer, type TestServer } from "./server-harness.js";
 
 let sandbox: Sandbox;
@@ -127,6 +127,22 @@ describe("CreateVolumeGroupSnapshot", () => {
     renameSync(`${image}.away`, image);
     expect((await csi.group("fails", ids)).snapshots).toHaveLength(3);
     for (const one of members) await csi.detach(one.volume_id);
+  });
+
+  it("a raw member in use, whose writers cannot be held: FAILED_PRECONDITION, nothing left; idle, or alone: OK", async () => {
+    const raw = await csi.create("raw-member", { volume_capabilities: [block()] });
+    const other = await csi.create("raw-other");
+    await csi.attach(raw, block());
+    const failure = await failureOf(csi.group("raw-group", [raw.volume_id, other.volume_id]));
+    expect(failure).toEqual({ code: "FAILED_PRECONDITION", details: expect.stringMatching(/raw device/) as string });
+    expect((await csi.listSnapshots()).entries).toEqual([]);
+    expect(readdirSync(join(sandbox.poolDir, "snapshots"))).toEqual([]);
+    await csi.removeSnapshot((await csi.snapshot("raw-alone", raw.volume_id)).snapshot_id ?? "");
+    await csi.detach(raw.volume_id);
+    const group = await csi.group("raw-group", [raw.volume_id, other.volume_id]);
+    expect(group.snapshots).toHaveLength(2);
+    await csi.removeGroup(group.group_snapshot_id ?? "");
+    for (const { volume_id } of [raw, other]) await csi.remove(volume_id);
   });
 
   it("a member that does not exist: NOT_FOUND; none at all, or an empty id: INVALID_ARGUMENT", async () => {

@@ -115,6 +115,20 @@ describe.each(POOLS)("%s", (pool, poolBytes) => {
     });
   });
 
+  describe("CreateSnapshot of a raw volume in use", () => {
+    it("one point in time where extents are shared; refused where they would be copied one after the other", async () => {
+      const source = await csi.create("raw-in-use", { volume_capabilities: [block()] });
+      await csi.attach(source, block());
+      const failure = await failureOf(csi.snapshot("raw-in-use", source.volume_id));
+      expect(failure.code).toBe(poolBytes > 0 ? "OK" : "FAILED_PRECONDITION");
+      if (poolBytes === 0) expect(failure.details).toMatch(/raw device.*granary pool init/);
+      await csi.detach(source.volume_id);
+      const cut = await csi.snapshot("raw-in-use", source.volume_id);
+      await csi.removeSnapshot(cut.snapshot_id ?? "");
+      await csi.remove(source.volume_id);
+    });
+  });
+
   describe("DeleteVolume", () => {
     it("rule 11: its snapshots stay listed and fully usable", async () => {
       const source = await csi.create("leaves");

@@ -23,7 +23,8 @@ describe("toGrpcFailure", () => {
     const long = failure(`start ${"\u{1f5c4}".repeat(10_000)} end`);
     expect(long.length).toBeLessThan(1000);
     expect(long).toMatch(/^start .* characters .* end$/);
-    for (const message of [long, failure("volume \ud800 does not exist")]) expect(() => encodeURI(message)).not.toThrow();
+    for (const message of [long, failure("volume \ud800 does not exist")])
+      expect(() => encodeURI(message)).not.toThrow();
   });
 
   it("a StorageError's cause stays out of the details", () => {

@@ -1,21 +1,26 @@
 import type { Logger } from "pino";
-import { messageOf } from "../../errors/storage-error.js";
+import { messageOf, StorageError } from "../../errors/storage-error.js";
 import type { Exec } from "../../os/exec.js";
 import { freeze, thaw } from "../../os/freeze.js";
 import { imageUsers } from "../../os/image-users.js";
 import { step } from "../../runtime/steps.js";
 import type { Context } from "../types.js";
+import type { Pool } from "./pool.js";
 
 // A thaw is never bound by a request's deadline: a file system left frozen hangs its pods.
 const NEVER = new AbortController().signal;
 
 /**
  * Runs `cut` while no file system on any of the images is written to: all are frozen first, so that the copies hold one
- * point in the order of writes across them. A raw device in use is flushed; its writers are not held (docs/limitations.md).
+ * point in the order of writes across them. A raw device's writers cannot be held: it is flushed, and its copy is one
+ * point in time only where it is alone, and the pool shares its extents in one step.
+ *
+ * @throws StorageError failed-precondition for a raw device in use otherwise
  */
 export async function whileFrozen<T>(
   ctx: Context,
   exec: Exec,
+  pool: Pool,
   images: readonly string[],
   cut: () => Promise<T>,
 ): Promise<T> {
@@ -24,6 +29,7 @@ export async function whileFrozen<T>(
     for (const image of images) {
       for (const user of await imageUsers(image)) {
         if (user.mountPoint === null) {
+          if (images.length > 1 || !pool.reflink) throw unheld(user.device, pool);
           await exec("blockdev", ["--flushbufs", user.device], { signal: ctx.signal });
           continue;
         }
@@ -44,6 +50,14 @@ export async function whileFrozen<T>(
     }
     step("cut/thawed");
   }
+}
+
+function unheld(device: string, pool: Pool): StorageError {
+  const instead = pool.reflink ? "copy its volume alone" : "use a pool with reflinks (granary pool init)";
+  return new StorageError(
+    "failed-precondition",
+    `${device} is in use as a raw device, and its writers cannot be held while it is copied: stop its pods, or ${instead}`,
+  );
 }
 
 /** Thaws what a crash may have left frozen. A file system that is not frozen refuses, and that is well. */

@@ -318,7 +318,7 @@ export class LocalVolumeEngine implements VolumeEngine {
 
   #whileFrozen<T>(ctx: Context, volumeIds: readonly string[], cut: () => Promise<T>): Promise<T> {
     const images = volumeIds.map((id) => imageIn(volumeDir(this.pool, id)));
-    return whileFrozen(ctx, this.options.exec, images, cut);
+    return whileFrozen(ctx, this.options.exec, this.pool, images, cut);
   }
 
   async #dropSnapshots(ctx: Context, ids: readonly string[]): Promise<void> {
