@@ -7,11 +7,17 @@ import { invalid, messageOf } from "../errors/storage-error.js";
 import { nearest } from "../model/nearest.js";
 import { STEPS } from "../runtime/steps.js";
 
+// CSI spec, "NodeGetInfoResponse.node_id".
+const MAX_NODE_ID_BYTES = 256;
+
 const schema = z.object({
   dataDir: z.string().min(1),
   poolDir: z.string(),
   csiEndpoint: z.string(),
-  nodeId: z.string().min(1).max(256),
+  nodeId: z
+    .string()
+    .min(1)
+    .refine((id) => Buffer.byteLength(id) <= MAX_NODE_ID_BYTES, `more than ${MAX_NODE_ID_BYTES} bytes`),
   overcommit: z.coerce.number().min(1).max(1000),
   lowSpaceRatio: z.coerce.number().min(0).max(0.5),
   logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "trace"]),

@@ -51,6 +51,7 @@ export class HeaderBlockRewriter {
     const bytes = this.#held.length === 1 ? (this.#held[0] as Buffer) : Buffer.concat(this.#held);
     this.#held = [];
     this.#heldBytes = 0;
+    this.#neededBytes = 1;
     return bytes;
   }
 

@@ -65,16 +65,20 @@ export async function benchCopies(run: Run): Promise<Report> {
     const measured = new Map<Source, Measured>(
       SOURCES.map((source) => [source, { snapshot: none(), clone: none(), restore: none() }]),
     );
-    for (let round = -warmUp; round < rounds; round++) {
-      if (round % 5 === 0) run.progress(`copies: round ${Math.max(round, 0) + 1} of ${rounds}`);
-      for (const one of rotated(prepared, round + warmUp)) {
-        for (const operation of OPERATIONS) {
-          run.signal.throwIfAborted();
-          const { serverMs, clientMs } = await once(world, one, operation, `${operation}-${round + warmUp}`);
-          const series = measured.get(one.source)?.[operation];
-          if (round < 0 || !series) continue;
-          series.serverMs.push(serverMs);
-          series.clientMs.push(clientMs);
+    // The judged ones first and by themselves: what a long copy leaves in the file system's log is none of theirs.
+    for (const judged of [true, false]) {
+      const group = prepared.filter(({ source }) => source.judged === judged);
+      for (let round = -warmUp; round < rounds; round++) {
+        if (round % 5 === 0) run.progress(`copies: round ${Math.max(round, 0) + 1} of ${rounds}`);
+        for (const one of rotated(group, round + warmUp)) {
+          for (const operation of OPERATIONS) {
+            run.signal.throwIfAborted();
+            const { serverMs, clientMs } = await once(world, one, operation, `${operation}-${round + warmUp}`);
+            const series = measured.get(one.source)?.[operation];
+            if (round < 0 || !series) continue;
+            series.serverMs.push(serverMs);
+            series.clientMs.push(clientMs);
+          }
         }
       }
     }
@@ -116,36 +120,35 @@ function writePieces(signal: AbortSignal, device: string, source: Source): void 
   }
 }
 
+/** Rows of the file system's own extent map: a gap between two pieces ends an extent, wherever they lie on the disk. */
 async function extentsOf(run: Run, image: string): Promise<number> {
-  const count = /: (\d+) extents? found/.exec(await runTool(run.signal, "filefrag", image))?.[1];
-  if (count === undefined) throw new Error(`filefrag counts no extents of ${image}`);
-  return Number(count);
+  const rows = (await runTool(run.signal, "filefrag", "-s", "-v", image)).match(/^ *\d+: +\d+\.\. *\d+:/gm);
+  if (!rows) throw new Error(`filefrag finds no extents of ${image}`);
+  return rows.length;
 }
 
+/** The copy stays: the file system frees a large one's extents behind a delete, beside what is measured next. */
 async function once(world: World, one: Prepared, operation: Operation, name: string) {
   const method = operation === "snapshot" ? "CreateSnapshot" : "CreateVolume";
   const beforeS = await world.serverSeconds(method);
-  const { ms, answer: remove } = await timed(() => copy(world, one, operation, name));
+  const { ms } = await timed(() => copy(world, one, operation, name));
   const serverMs = ((await world.serverSeconds(method)) - beforeS) * 1000;
   if (serverMs <= 0) throw new Error(`the server's metrics count no ${method}`);
-  await remove();
   return { serverMs, clientMs: ms };
 }
 
-/** Makes the copy; answers what removes it again. */
-async function copy(world: World, one: Prepared, operation: Operation, name: string): Promise<() => Promise<unknown>> {
+async function copy(world: World, one: Prepared, operation: Operation, name: string): Promise<void> {
   const { calls } = world;
   const id = one.volume.volume_id;
   if (operation === "snapshot") {
-    const snapshot = await calls.snapshot(`${name}-${id}`, id);
-    return () => calls.removeSnapshot(snapshot.snapshot_id ?? "");
+    await calls.snapshot(`${name}-${id}`, id);
+    return;
   }
-  const made = await calls.create(`${name}-${id}`, {
+  await calls.create(`${name}-${id}`, {
     capacity_range: bytes(one.source.sizeBytes),
     volume_capabilities: [block()],
     volume_content_source: operation === "clone" ? fromVolume(id) : fromSnapshot(one.snapshotId),
   });
-  return () => calls.remove(made.volume_id);
 }
 
 function reportOf(prepared: readonly Prepared[], measured: ReadonlyMap<Source, Measured>, how: string): Report {

@@ -6,9 +6,13 @@ import type { Run, World } from "./world.js";
 export async function timeOtherRpcs(run: Run, world: World): Promise<RpcTimes> {
   const [rounds, warmUp] = run.quick ? [3, 1] : [60, 5];
   const { calls } = world;
-  const mounted = await calls.create("other-mounted", { capacity_range: bytes(64 * MIB) });
-  await calls.attach(mounted);
-  await calls.publish(mounted);
+  const inUse = async (name: string) => {
+    const volume = await calls.create(name, { capacity_range: bytes(64 * MIB) });
+    await calls.attach(volume);
+    await calls.publish(volume);
+    return volume;
+  };
+  const [mounted, second] = [await inUse("other-mounted"), await inUse("other-second")];
   const raw = await calls.create("other-raw", {
     capacity_range: bytes(64 * MIB),
     volume_capabilities: [block()],
@@ -21,11 +25,13 @@ export async function timeOtherRpcs(run: Run, world: World): Promise<RpcTimes> {
     if (round === 0) times.forget();
     if (round % 10 === 0) run.progress(`lifecycle: the other RPCs, round ${Math.max(round, 0) + 1} of ${rounds}`);
     await questions(world, times, mounted);
-    await copies(world, times, mounted, raw, round + warmUp);
+    await copies(world, times, raw, round + warmUp);
+    await groups(world, times, [mounted.volume_id, second.volume_id], round + warmUp);
     await changes(world, times, raw, round + warmUp);
   }
   for (const [volume, capability] of [
     [mounted, mount()],
+    [second, mount()],
     [raw, block()],
   ] as const) {
     await calls.unpublish(volume.volume_id);
@@ -60,7 +66,7 @@ async function questions(world: World, times: RpcTimes, volume: Made): Promise<v
   await times.call("NodeGetVolumeStats", () => world.calls.stats(volume.volume_id));
 }
 
-async function copies(world: World, times: RpcTimes, mounted: Made, raw: Made, round: number): Promise<void> {
+async function copies(world: World, times: RpcTimes, raw: Made, round: number): Promise<void> {
   const { calls, server } = world;
   const cut = (name: string) => times.call("CreateSnapshot", () => calls.snapshot(name, raw.volume_id));
   const base = (await cut(`base-${round}`)).snapshot_id ?? "";
@@ -86,9 +92,12 @@ async function copies(world: World, times: RpcTimes, mounted: Made, raw: Made, r
   );
   await calls.remove(restored.volume_id);
   for (const id of [base, target]) await times.call("DeleteSnapshot", () => calls.removeSnapshot(id));
-  const group = await times.call("CreateVolumeGroupSnapshot", () =>
-    calls.group(`group-${round}`, [mounted.volume_id, raw.volume_id]),
-  );
+}
+
+/** A group of mounted volumes: a raw one in use cannot be held, and is refused as a member. */
+async function groups(world: World, times: RpcTimes, ids: readonly string[], round: number): Promise<void> {
+  const { calls, server } = world;
+  const group = await times.call("CreateVolumeGroupSnapshot", () => calls.group(`group-${round}`, ids));
   const named = {
     group_snapshot_id: group.group_snapshot_id ?? "",
     snapshot_ids: (group.snapshots ?? []).map((snapshot) => snapshot.snapshot_id ?? ""),

@@ -106,6 +106,7 @@ describe("loadConfig", () => {
     ["dataDir", ""],
     ["nodeId", ""],
     ["nodeId", "n".repeat(257)],
+    ["nodeId", "é".repeat(129)],
     ["overcommit", "0.5"],
     ["overcommit", "1001"],
     ["overcommit", "much"],
