@@ -20,19 +20,26 @@ const MUTABLE = ["reclaimSpace"];
 export function parseParameters(parameters: Record<string, string>, mutable: Record<string, string>): ClassParameters {
   for (const key of Object.keys(parameters)) {
     if (KNOWN.includes(key) || key.startsWith("csi.storage.k8s.io/")) continue;
-    throw invalid(
-      `parameters: unknown key ${JSON.stringify(key)}; did you mean ${JSON.stringify(nearest(key, KNOWN))}?`,
-    );
+    throw invalid(`parameters: unknown key ${JSON.stringify(key)}; did you mean ${JSON.stringify(nearestKey(key))}?`);
   }
   checkMutable(mutable);
-  const reclaim = mutable.reclaimSpace ?? parameters.reclaimSpace ?? "";
+  // Each is read: what a mutable one hides may come back when that is taken away.
+  const reclaimSpaceMs = parseInterval("reclaimSpace", parameters.reclaimSpace ?? "");
   return {
     kind: oneOf("kind", parameters.kind, ["block", "shared"]),
     fsType: oneOf(FSTYPE_KEY, parameters[FSTYPE_KEY], FS_TYPES),
     mkfsOptions: (parameters.mkfsOptions ?? "").split(/\s+/).filter((option) => option !== ""),
     provisioning: oneOf("provisioning", parameters.provisioning, ["thin", "thick"]) ?? "thin",
-    reclaimSpaceMs: parseInterval("reclaimSpace", reclaim),
+    reclaimSpaceMs:
+      mutable.reclaimSpace === undefined ? reclaimSpaceMs : parseInterval("reclaimSpace", mutable.reclaimSpace),
   };
+}
+
+// A key without a prefix is held against the known ones without theirs: a plain fsType means Kubernetes' own key.
+function nearestKey(key: string): string {
+  if (key.includes("/")) return nearest(key, KNOWN);
+  const bare = KNOWN.map((known) => known.slice(known.lastIndexOf("/") + 1));
+  return KNOWN[bare.indexOf(nearest(key, bare))] ?? "";
 }
 
 /** @throws StorageError invalid-argument; nothing is applied when one key is wrong */

@@ -58,7 +58,7 @@ export async function publishEphemeral(
     const found = await lookAt(target, [loop]);
     if (found.type === "mount") return;
     if (found.type !== "nothing") throw busyPath(target);
-    const fsType = await ensureFilesystem(env.exec, ctx.signal, ref, loop.device, {
+    const made = await ensureFilesystem(env.exec, ctx.signal, ref, loop.device, {
       ...context,
       hasSource: false,
       readonly: false,
@@ -67,8 +67,8 @@ export async function publishEphemeral(
     const device = { device: loop.device, deviceBytes: loop.sizeBytes };
     await mountFilesystem(env.exec, ctx.signal, {
       ...device,
+      ...made,
       path: target,
-      fsType,
       readonly: false,
       flags: mount.mountFlags,
     });

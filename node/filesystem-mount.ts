@@ -12,6 +12,8 @@ export interface MountPlan {
   deviceBytes: bigint;
   path: string;
   fsType: FsType;
+  /** Made a moment ago: it is neither damaged nor too small. */
+  fresh: boolean;
   readonly: boolean;
   flags: readonly string[];
 }
@@ -29,13 +31,13 @@ const SLACK_BYTES = 1024n * 1024n;
 export async function mountFilesystem(exec: Exec, signal: AbortSignal, plan: MountPlan): Promise<void> {
   const mounted = (await listMounts()).some((entry) => entry.source === plan.device);
   // Growing a mounted ext4 needs CAP_SYS_RESOURCE, which a confined node plugin may not have: it is grown before.
-  const growFirst = !mounted && !plan.readonly && plan.fsType === "ext4" && (await isSmaller(plan));
-  if (!mounted) await checkFilesystem(exec, signal, plan.device, plan.fsType, growFirst);
+  const growFirst = !plan.fresh && !mounted && !plan.readonly && plan.fsType === "ext4" && (await isSmaller(plan));
+  if (!plan.fresh && !mounted) await checkFilesystem(exec, signal, plan.device, plan.fsType, growFirst);
   if (growFirst) await growExt4Offline(exec, signal, plan.device);
   await makeFolder(plan.path);
   const { device, path, fsType, flags } = plan;
   await mountDevice(exec, signal, { device, path, fsType, own: mountOptions(fsType, plan.readonly), flags });
-  if (!plan.readonly)
+  if (!plan.fresh && !plan.readonly)
     await growIfSmaller(exec, signal, { device, mountPoint: path, fsType, deviceBytes: plan.deviceBytes });
 }
 

@@ -1,8 +1,9 @@
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { StorageError } from "../src/errors/storage-error.js";
 import type { AccessMode } from "../src/model/volume.js";
-import { readIfPresent, removeDurably, writeDurably } from "../src/os/durable-file.js";
+import { readIfPresent, replaceFile } from "../src/os/durable-file.js";
 
 const Place = z.object({
   access: z.enum(["block", "mount"]),
@@ -32,13 +33,17 @@ export interface NodeState {
   write(volume: NodeVolume): Promise<void>;
 }
 
-/** One file a volume in `folder`. Volume ids must have been proven ours: they become file names. */
+/**
+ * One file a volume in `folder`. Volume ids must have been proven ours: they become file names. The files are not synced:
+ * what they record, mounts and loop devices, does not outlive a loss of power either, and one that it left empty counts as
+ * none. The orchestrator then stages and publishes anew.
+ */
 export function nodeState(folder: string): NodeState {
   const pathOf = (volumeId: string) => join(folder, `${volumeId}.json`);
   return {
     async read(volumeId) {
       const text = await readIfPresent(pathOf(volumeId));
-      if (text === undefined) return undefined;
+      if (text === undefined || /^\0*$/.test(text)) return undefined;
       try {
         return Shape.parse(JSON.parse(text));
       } catch (error) {
@@ -49,8 +54,8 @@ export function nodeState(folder: string): NodeState {
     },
     async write(volume) {
       const used = Object.keys(volume.stages).length + Object.keys(volume.targets).length > 0;
-      if (used) await writeDurably(pathOf(volume.volumeId), `${JSON.stringify(volume)}\n`);
-      else await removeDurably(pathOf(volume.volumeId));
+      if (used) await replaceFile(pathOf(volume.volumeId), `${JSON.stringify(volume)}\n`);
+      else await rm(pathOf(volume.volumeId), { force: true });
     },
   };
 }

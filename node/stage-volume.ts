@@ -74,13 +74,14 @@ export async function stageVolume(
         }
         if (found.type === "nothing") {
           const wish = { ...context, readonly };
-          const fsType = await ensureFilesystem(env.exec, ctx.signal, ref, loop.device, wish);
+          const made = await ensureFilesystem(env.exec, ctx.signal, ref, loop.device, wish);
           await env.state.write(volume);
           step("node-stage/recorded");
           const flags = capability.access.mountFlags;
           const device = { device: loop.device, deviceBytes: loop.sizeBytes };
-          await mountFilesystem(env.exec, ctx.signal, { ...device, path, fsType, readonly, flags });
+          await mountFilesystem(env.exec, ctx.signal, { ...device, ...made, path, readonly, flags });
           step("node-stage/mounted");
+          return;
         }
       } else if (!readonly) {
         await recordRaw(ref);

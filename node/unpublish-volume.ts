@@ -1,6 +1,6 @@
 import { rm, rmdir } from "node:fs/promises";
 import type { NodeUnpublishVolumeRequest__Output } from "../proto/gen/csi/v1/NodeUnpublishVolumeRequest.js";
-import { detachImage } from "../src/engines/local/attacher.js";
+import { detachUnmounted } from "../src/engines/local/attacher.js";
 import type { Context } from "../src/engines/types.js";
 import { isOurs } from "../src/model/volume-id.js";
 import { unmount } from "../src/os/mount.js";
@@ -42,7 +42,8 @@ export async function unpublishVolume(
     const needed = [...Object.values(volume.stages), ...Object.values(targets)].some(
       (place) => place.readonly && place.access === "block",
     );
-    if (!needed) await detachImage(env.exec, ctx.signal, volume.identity, (loop) => loop.readonly);
+    const own = loops.filter((loop) => loop.readonly && loop.identity === volume.identity);
+    if (!needed) await detachUnmounted(env.exec, ctx.signal, own);
     await env.state.write({ ...volume, targets });
     step("node-unpublish/recorded");
   });

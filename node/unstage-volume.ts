@@ -1,5 +1,5 @@
 import type { NodeUnstageVolumeRequest__Output } from "../proto/gen/csi/v1/NodeUnstageVolumeRequest.js";
-import { detachImage } from "../src/engines/local/attacher.js";
+import { detachUnmounted } from "../src/engines/local/attacher.js";
 import type { Context } from "../src/engines/types.js";
 import { StorageError } from "../src/errors/storage-error.js";
 import { isOurs } from "../src/model/volume-id.js";
@@ -35,10 +35,7 @@ export async function unstageVolume(
     // Mounts may be stacked, if a crash fell between a mount and its record. What is not the volume's own is left alone.
     while ((await lookAt(path, loops)).type === "mount") await unmount(env.exec, ctx.signal, path);
     step("node-unstage/unmounted");
-    if (last && target === undefined) {
-      for (const identity of new Set(loops.map((loop) => loop.identity)))
-        await detachImage(env.exec, ctx.signal, identity);
-    }
+    if (last && target === undefined) await detachUnmounted(env.exec, ctx.signal, loops);
     step("node-unstage/detached");
     if (volume) await env.state.write({ ...volume, stages, targets });
     step("node-unstage/recorded");

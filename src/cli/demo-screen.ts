@@ -1,4 +1,4 @@
-import { stderrProgress } from "./progress.js";
+import { lineWidth, stderrProgress } from "./progress.js";
 import { visible } from "./table.js";
 
 /** What the demo prints: numbered steps, commands to type, their output, and what was checked. */
@@ -30,7 +30,7 @@ export function openScreen(stream: NodeJS.WriteStream = process.stdout): Screen 
   let steps = 0;
   const print = (before: string, line: string, whole = false) => {
     progress.clear();
-    const width = terminal && !whole ? Math.max(40, stream.columns - 1) : Number.POSITIVE_INFINITY;
+    const width = terminal && !whole ? lineWidth(stream) : Number.POSITIVE_INFINITY;
     const shown = visible(line);
     const cut = shown.length > width ? `${shown.slice(0, width - 1)}\u2026` : shown;
     stream.write(`${before}${cut}${before === "" ? "" : off}\n`);

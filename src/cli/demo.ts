@@ -40,7 +40,7 @@ async function demo(flags: DemoFlags): Promise<void> {
     (error: unknown) => error,
   );
   if (stopped.signal.aborted) screen.text("stopped");
-  else if (failed !== undefined) screen.failed(messageOf(failed));
+  else if (failed !== undefined) screen.failed(messageOf(failed).split("\n")[0] ?? "");
   await cleanUp(world, place.created);
   if (failed === undefined) screen.text(`    in ${Math.round((Date.now() - startMs) / 1000)} s`);
   else if (stopped.signal.aborted) process.exitCode = 130;

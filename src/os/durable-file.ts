@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /** Replaces a small file as a whole: after a crash it holds the old text or the new one, and once this returns the new. */
@@ -14,6 +14,17 @@ export async function writeDurably(path: string, text: string): Promise<void> {
   }
   await rename(temporary, path);
   await syncFolder(dirname(path));
+}
+
+/**
+ * Replaces a small file as a whole, for readers and for a crash of the process. Not synced: after a loss of power it may
+ * hold the old text, the new one, or nothing.
+ */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = `${path}.tmp`;
+  await writeFile(temporary, text, { mode: 0o600 });
+  await rename(temporary, path);
 }
 
 export async function removeDurably(path: string): Promise<void> {

@@ -1,4 +1,6 @@
-import { stat } from "node:fs/promises";
+import { readdirSync, readFileSync } from "node:fs";
+import { readFile, stat } from "node:fs/promises";
+import { basename } from "node:path";
 import { type Exec, ExecError } from "./exec.js";
 
 export interface Loop {
@@ -40,8 +42,70 @@ export async function fileIdentity(path: string): Promise<string> {
   return `${found.dev}:${found.ino}`;
 }
 
-/** Every loop device of the host that has a backing file. */
+type Seen = Map<string, { sequence: string; loop: Loop }>;
+
+/**
+ * The loop devices that losetup has told of, by name, for as long as its runner lives. The kernel numbers each attachment
+ * anew (diskseq, Linux 5.15): while a device's number is the same, so is the file that it was attached to, and no process
+ * need ask again. A process costs more than all the rest of some calls.
+ */
+const seenBy = new WeakMap<Exec, Seen>();
+
+/** Every loop device of the host that has a backing file, in the order of their numbers. */
 export async function listLoops(exec: Exec, signal: AbortSignal): Promise<Loop[]> {
+  const seen: Seen = seenBy.get(exec) ?? new Map();
+  seenBy.set(exec, seen);
+  const before = attachments();
+  if (!before.every(({ device, sequence }) => seen.get(device)?.sequence === sequence)) {
+    const told = await loopsByLosetup(exec, signal);
+    const after = new Map(attachments().map(({ device, sequence }) => [device, sequence]));
+    seen.clear();
+    for (const { device, sequence } of before) {
+      const loop = told.find((one) => one.device === device);
+      if (loop && sequence !== "" && after.get(device) === sequence) seen.set(device, { sequence, loop });
+    }
+    return told;
+  }
+  return before.flatMap(({ device, backingPath }) => {
+    const known = seen.get(device);
+    // The file's path is the one thing that changes under a device: it may be renamed, or deleted.
+    return known ? [{ ...known.loop, backingPath }] : [];
+  });
+}
+
+interface Attachment {
+  device: string;
+  backingPath: string;
+  /** Empty where the kernel has none: never equal to one that was seen. */
+  sequence: string;
+}
+
+// Synchronous: a hundred reads of sysfs take less than as many turns of the thread pool.
+function attachments(): Attachment[] {
+  const found: Attachment[] = [];
+  const names = readdirSync("/sys/block").filter((name) => name.startsWith("loop"));
+  for (const name of names.sort((a, b) => Number(a.slice(4)) - Number(b.slice(4)))) {
+    const backing = readSysfs(`/sys/block/${name}/loop/backing_file`);
+    if (backing === undefined) continue;
+    found.push({
+      device: `/dev/${name}`,
+      backingPath: backing,
+      sequence: readSysfs(`/sys/block/${name}/diskseq`) ?? "",
+    });
+  }
+  return found;
+}
+
+/** Undefined when there is no such file: the device is not attached, or the kernel is older than the attribute. */
+function readSysfs(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8").replace(/\n$/, "");
+  } catch {
+    return undefined;
+  }
+}
+
+async function loopsByLosetup(exec: Exec, signal: AbortSignal): Promise<Loop[]> {
   const { stdout } = await exec("losetup", ["--json", "-l", "-O", COLUMNS], { signal });
   if (stdout.trim() === "") return [];
   const rows = (JSON.parse(stdout) as { loopdevices: LosetupRow[] }).loopdevices;
@@ -88,6 +152,11 @@ export async function detachLoop(exec: Exec, signal: AbortSignal, device: string
 /** Makes the device as large as its backing file has become. */
 export async function refreshLoopSize(exec: Exec, signal: AbortSignal, device: string): Promise<void> {
   await exec("losetup", ["--set-capacity", device], { signal });
+}
+
+/** A loop device's size, in bytes, from sysfs: no process, where every stage asks. sysfs counts in 512, whatever the sector. */
+export async function loopBytes(device: string): Promise<bigint> {
+  return BigInt((await readFile(`/sys/class/block/${basename(device)}/size`, "utf8")).trim()) * 512n;
 }
 
 export async function deviceBytes(exec: Exec, signal: AbortSignal, device: string): Promise<bigint> {

@@ -19,7 +19,7 @@ type Measured = Record<Candidate, number[]>;
 /** The data path: nothing of the driver may stand between a workload and the disk. */
 export async function benchDataPath(run: Run): Promise<Report> {
   const sizeBytes = run.quick ? 64 * MIB : 1024 * MIB;
-  const [rounds, seconds] = run.quick ? [1, 1] : [9, 5];
+  const [rounds, seconds] = run.quick ? [1, 1] : [15, 2];
   return withWorld(3 * sizeBytes + 1024 * MIB, async (world) => {
     const paths = await prepare(run, world, sizeBytes);
     try {

@@ -6,7 +6,14 @@ import type { AnyObject, Kind, ObjectOf } from "../../src/manifests/objects.js";
 import { parseManifestText } from "../../src/manifests/read-manifests.js";
 import { type ReconcileResult, reconcile } from "../../src/manifests/reconcile.js";
 import { parseAllObjects } from "../../src/manifests/schema.js";
-import { makeSandbox, removeSandbox, type Sandbox, startServer, type TestServer } from "./server-harness.js";
+import {
+  makeSandbox,
+  removeSandbox,
+  type Sandbox,
+  type StartOptions,
+  startServer,
+  type TestServer,
+} from "./server-harness.js";
 
 /** A real server, its objects on disk, and the reconciler between them. */
 export interface World {
@@ -58,10 +65,14 @@ export async function storeObject(store: OpenedObjectStore, parsed: AnyObject): 
 export const parseYaml = (yaml: string): AnyObject[] =>
   parseAllObjects(parseManifestText("test.yaml", yaml), "default");
 
-export async function makeWorld(poolBytes?: number): Promise<World> {
+/** `options` gets the sandbox, for what a server needs of it. */
+export async function makeWorld(
+  poolBytes?: number,
+  options: (sandbox: Sandbox) => StartOptions = () => ({}),
+): Promise<World> {
   const sandbox = makeSandbox(poolBytes);
   try {
-    const server = await startServer(sandbox);
+    const server = await startServer(sandbox, options(sandbox));
     const store = await openObjectStore(sandbox.dataDir, { lock: true, timeoutMs: 0 });
     return world(sandbox, server, store);
   } catch (error) {

@@ -9,10 +9,10 @@ import { renewBtrfsUuid } from "../../os/fsck.js";
 import {
   attachLoop,
   detachLoop,
-  deviceBytes,
   LOOP_SECTOR_BYTES,
   type Loop,
   listLoops,
+  loopBytes,
   refreshLoopSize,
 } from "../../os/loop.js";
 import { makeFilesystem } from "../../os/mkfs.js";
@@ -97,15 +97,22 @@ export async function attachImage(
 
 /** Makes the device as large as the image, which may have grown since, and proves it. */
 async function fitDevice(exec: Exec, signal: AbortSignal, device: string, imageBytes: bigint): Promise<bigint> {
-  let bytes = await deviceBytes(exec, signal, device);
+  let bytes = await loopBytes(device);
   if (bytes < imageBytes) {
     await refreshLoopSize(exec, signal, device);
-    bytes = await deviceBytes(exec, signal, device);
+    bytes = await loopBytes(device);
   }
   // A device counts whole sectors.
   if (bytes !== imageBytes - (imageBytes % LOOP_SECTOR_BYTES))
     throw refuse(`${device} has ${bytes} bytes and its image ${imageBytes}`);
   return bytes;
+}
+
+/** Detaches those of the loop devices that nothing has mounted. */
+export async function detachUnmounted(exec: Exec, signal: AbortSignal, loops: readonly Loop[]): Promise<void> {
+  if (loops.length === 0) return;
+  const mounted = new Set((await listMounts()).map((entry) => entry.source));
+  for (const loop of loops) if (!mounted.has(loop.device)) await detachLoop(exec, signal, loop.device);
 }
 
 /** Detaches every loop device of the image that nothing has mounted. */
@@ -115,10 +122,7 @@ export async function detachImage(
   identity: string,
   which: (loop: Loop) => boolean = () => true,
 ): Promise<void> {
-  const mounted = new Set((await listMounts()).map((entry) => entry.source));
-  for (const loop of await loopsOf(exec, signal, identity)) {
-    if (which(loop) && !mounted.has(loop.device)) await detachLoop(exec, signal, loop.device);
-  }
+  await detachUnmounted(exec, signal, (await loopsOf(exec, signal, identity)).filter(which));
 }
 
 /** Before a raw device is handed out for writing: from now on its volume is never formatted. */
@@ -131,7 +135,7 @@ export async function recordRaw(ref: ImageRef): Promise<void> {
 
 /**
  * The type of the filesystem on the volume's device, which is made first if, and only if, it was never made, the
- * volume has no content source, and the device is proven to be blank.
+ * volume has no content but a blank source's, and the device is proven to be blank. `fresh`: it was made now.
  *
  * @throws StorageError failed-precondition in every case of doubt
  */
@@ -141,11 +145,13 @@ export async function ensureFilesystem(
   ref: ImageRef,
   device: string,
   wish: FormatWish,
-): Promise<FsType> {
+): Promise<{ fsType: FsType; fresh: boolean }> {
   const record = await readFormatRecord(ref.image);
-  const interrupted = record?.state === "formatting" && record.volumeId === ref.volumeId && !wish.hasSource;
-  if (record === undefined ? wish.hasSource : !interrupted)
-    return recogniseFilesystem(exec, signal, ref, device, wish, record);
+  // A copy that says "formatting" with its own id was begun as "blank".
+  const interrupted = record?.state === "formatting" && record.volumeId === ref.volumeId;
+  const unwritten = record === undefined ? !wish.hasSource : record.state === "blank";
+  if (!unwritten && !interrupted)
+    return { fsType: await recogniseFilesystem(exec, signal, ref, device, wish, record), fresh: false };
   if (wish.readonly)
     throw refuse(
       `volume ${ref.volumeId} holds no filesystem yet and is asked for read-only: mount it for writing once`,
@@ -160,7 +166,7 @@ export async function ensureFilesystem(
   step("format/made");
   await writeFormatRecord(ref.image, { state: "formatted", ...made });
   step("format/recorded");
-  return fsType;
+  return { fsType, fresh: true };
 }
 
 async function recogniseFilesystem(
@@ -210,6 +216,8 @@ async function adopt(
 /** blkid's "nothing found" also means "cannot read": only readable zeros, on top of it, are blank. */
 async function proveBlank(exec: Exec, signal: AbortSignal, ref: ImageRef, device: string): Promise<void> {
   const found = await proveImage(ref);
+  // Not one block was ever allocated: all of it reads as zeros, which is more than any probe could prove.
+  if (found.blocks === 0n) return;
   const probe = await probeDevice(exec, signal, device);
   if (probe.type)
     throw refuse(`volume ${ref.volumeId} has no format record and holds ${probe.type}; it is never formatted over`);

@@ -1,3 +1,4 @@
+import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { StorageError } from "../../errors/storage-error.js";
@@ -14,6 +15,8 @@ const Shape = z.discriminatedUnion("state", [
   z.object({ state: z.literal("raw"), volumeId: z.string() }),
   // Content from a source that had no record.
   z.object({ state: z.literal("foreign") }),
+  // The copy of a source that nothing was ever written to.
+  z.object({ state: z.literal("blank") }),
 ]);
 
 /**
@@ -24,11 +27,15 @@ export type FormatRecord = z.infer<typeof Shape>;
 
 const recordPath = (image: string) => join(dirname(image), "format.json");
 
-/** @throws StorageError failed-precondition when the record cannot be understood: it is then not absent either. */
+/**
+ * The record, or undefined when there is none: no file, or the empty one that a new image has beside it.
+ *
+ * @throws StorageError failed-precondition when the record cannot be understood: it is then not absent either.
+ */
 export async function readFormatRecord(image: string): Promise<FormatRecord | undefined> {
   const path = recordPath(image);
   const text = await readIfPresent(path);
-  if (text === undefined) return undefined;
+  if (text === undefined || text === "") return undefined;
   try {
     return Shape.parse(JSON.parse(text));
   } catch (error) {
@@ -38,6 +45,24 @@ export async function readFormatRecord(image: string): Promise<FormatRecord | un
   }
 }
 
+/** A record is written over the one before it, at the same length and in one sector: a disk writes all of it or none. */
+const RECORD_BYTES = 512;
+
+/** Durable when it returns. In the file that is there this takes one sync, where a new one takes two. */
 export async function writeFormatRecord(image: string, record: FormatRecord): Promise<void> {
-  await writeDurably(recordPath(image), `${JSON.stringify(record)}\n`);
+  const path = recordPath(image);
+  const text = `${JSON.stringify(record).padEnd(RECORD_BYTES - 1)}\n`;
+  const file = await open(path, "r+").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (!file) return writeDurably(path, text);
+  try {
+    // A longer one was written by hand: its end must not stay behind the new one.
+    if ((await file.stat()).size > text.length) return await writeDurably(path, text);
+    await file.write(text, 0);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
 }

@@ -22,6 +22,8 @@ export async function makeImage(
     await fs.mkdir(dir, { mode: 0o700 });
     step("image/folder-made");
     await (await fs.open(imageIn(dir), "wx", 0o600)).close();
+    // Empty: no format record yet. Its folder is synced with the image, and a node then only writes into it.
+    await (await fs.open(formatIn(dir), "wx", 0o600)).close();
     await resizeImage(ctx, exec, dir, sizeBytes, thick);
     step("image/sized");
     await syncDir(dirname(dir));
@@ -77,12 +79,17 @@ export async function cloneImage(ctx: Context, exec: Exec, pool: Pool, fromDir: 
   });
 }
 
-// A copy whose source was never formatted here holds bytes of unknown kind: "foreign" keeps a node from formatting it.
+// A copy whose source was never formatted here holds bytes of unknown kind, which "foreign" keeps a node from formatting;
+// unless not one of its blocks was ever written.
 async function copyFormatRecord(fromDir: string, toDir: string): Promise<void> {
-  const record = await fs.readFile(formatIn(fromDir), "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return '{"state":"foreign"}';
+  let record = await fs.readFile(formatIn(fromDir), "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
     throw error;
   });
+  if (record === "") {
+    const { blocks } = await fs.stat(imageIn(toDir));
+    record = JSON.stringify({ state: blocks === 0 ? "blank" : "foreign" });
+  }
   const file = await fs.open(formatIn(toDir), "w", 0o600);
   try {
     await file.writeFile(record);
