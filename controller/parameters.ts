@@ -14,12 +14,18 @@ export interface ClassParameters {
 
 const FSTYPE_KEY = "csi.storage.k8s.io/fstype";
 const KNOWN = ["kind", FSTYPE_KEY, "mkfsOptions", "provisioning", "reclaimSpace"];
+const SECRETS = ["provisioner", "controller-publish", "node-stage", "node-publish", "controller-expand", "node-expand"];
+// What external-provisioner adds of its own (--extra-create-metadata), and the secrets' names that a class may hold.
+const STANDARD = [
+  ...["pvc/name", "pvc/namespace", "pv/name"],
+  ...SECRETS.flatMap((use) => [`${use}-secret-name`, `${use}-secret-namespace`]),
+].map((key) => `csi.storage.k8s.io/${key}`);
 const MUTABLE = ["reclaimSpace"];
 
 /** @throws StorageError invalid-argument naming the key, and for an unknown key the nearest known one */
 export function parseParameters(parameters: Record<string, string>, mutable: Record<string, string>): ClassParameters {
   for (const key of Object.keys(parameters)) {
-    if (KNOWN.includes(key) || key.startsWith("csi.storage.k8s.io/")) continue;
+    if (KNOWN.includes(key) || STANDARD.includes(key)) continue;
     throw invalid(`parameters: unknown key ${JSON.stringify(key)}; did you mean ${JSON.stringify(nearestKey(key))}?`);
   }
   checkMutable(mutable);
@@ -37,7 +43,7 @@ export function parseParameters(parameters: Record<string, string>, mutable: Rec
 
 // A key without a prefix is held against the known ones without theirs: a plain fsType means Kubernetes' own key.
 function nearestKey(key: string): string {
-  if (key.includes("/")) return nearest(key, KNOWN);
+  if (key.includes("/")) return nearest(key, [...KNOWN, ...STANDARD]);
   const bare = KNOWN.map((known) => known.slice(known.lastIndexOf("/") + 1));
   return KNOWN[bare.indexOf(nearest(key, bare))] ?? "";
 }

@@ -29,8 +29,8 @@ const RESULTS_DIR = "bench/results";
 
 const command = new Command("npm run bench:volumes --")
   .description(
-    "Measures volumes on a real server and real devices, each against the same work without Granary, in one run.\n" +
-      "Needs root, fio, and 3 GiB free under the temporary folder (TMPDIR). A target that is missed is told, and is\n" +
+    "Measures volumes on a real server and real devices, each against the same work without Granary, in one run. " +
+      "Needs root, fio, and 8 GiB free under the temporary folder (TMPDIR). A target that is missed is told, and is " +
       "no failure; the exit code is 1 when something went wrong.",
   )
   .option("--quick", "small sizes and few rounds: shows that all of it works, and measures little")

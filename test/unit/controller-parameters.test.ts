@@ -52,6 +52,8 @@ describe("parseParameters", () => {
   });
 
   it.each([
+    ["csi.storage.k8s.io/fsTyp", FSTYPE],
+    ["csi.storage.k8s.io/pvc/nam", "csi.storage.k8s.io/pvc/name"],
     ["knid", "kind"],
     ["Kind", "kind"],
     ["fstype", FSTYPE],
