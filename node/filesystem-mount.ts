@@ -14,6 +14,8 @@ export interface MountPlan {
   fsType: FsType;
   /** Made a moment ago: it is neither damaged nor too small. */
   fresh: boolean;
+  /** Settles when what says so is on disk: awaited before anything can be written to it. */
+  recorded: Promise<void>;
   readonly: boolean;
   flags: readonly string[];
 }
@@ -36,7 +38,8 @@ export async function mountFilesystem(exec: Exec, signal: AbortSignal, plan: Mou
   if (growFirst) await growExt4Offline(exec, signal, plan.device);
   await makeFolder(plan.path);
   const { device, path, fsType, flags } = plan;
-  await mountDevice(exec, signal, { device, path, fsType, own: mountOptions(fsType, plan.readonly), flags });
+  const own = mountOptions(fsType, plan.readonly);
+  await Promise.all([mountDevice(exec, signal, { device, path, fsType, own, flags }), plan.recorded]);
   if (!plan.fresh && !plan.readonly)
     await growIfSmaller(exec, signal, { device, mountPoint: path, fsType, deviceBytes: plan.deviceBytes });
 }

@@ -133,16 +133,27 @@ export const LOOP_SECTOR_BYTES = 4096n;
  */
 export async function attachLoop(exec: Exec, signal: AbortSignal, file: string, readonly: boolean): Promise<void> {
   const flags = ["--sector-size", String(LOOP_SECTOR_BYTES), ...(readonly ? ["--read-only"] : [])];
+  const identity = await fileIdentity(file);
   try {
-    await exec("losetup", ["--find", "--direct-io=on", ...flags, file], { signal });
+    const { stdout } = await exec("losetup", ["--find", "--show", "--direct-io=on", ...flags, file], { signal });
+    // The same file before and after: so losetup, in between, opened no other.
+    if ((await fileIdentity(file)) === identity) remember(exec, stdout.trim(), identity, readonly);
   } catch (error) {
     if (!(error instanceof ExecError) || error.reason !== "exit") throw error;
-    const identity = await fileIdentity(file);
     // losetup may have attached the file and failed only at the direct I/O that came after.
     const loops = await listLoops(exec, signal);
     if (loops.some((loop) => loop.identity === identity && loop.readonly === readonly)) return;
     await exec("losetup", ["--find", ...flags, file], { signal });
   }
+}
+
+/** What was attached just now need not be asked for: see `seenBy`. */
+function remember(exec: Exec, device: string, identity: string, readonly: boolean): void {
+  const attached = attachments().find((one) => one.device === device);
+  if (!attached || attached.sequence === "") return;
+  const directIo = readSysfs(`/sys/class/block/${basename(device)}/loop/dio`) === "1";
+  const loop = { device, backingPath: attached.backingPath, identity, readonly, directIo };
+  seenBy.get(exec)?.set(device, { sequence: attached.sequence, loop });
 }
 
 export async function detachLoop(exec: Exec, signal: AbortSignal, device: string): Promise<void> {

@@ -1,4 +1,5 @@
-import { readFile, realpath } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { realpath } from "node:fs/promises";
 import { type Exec, ExecError } from "./exec.js";
 
 export interface MountEntry {
@@ -40,8 +41,8 @@ export function parseMountinfo(text: string): MountEntry[] {
 }
 
 export async function listMounts(): Promise<MountEntry[]> {
-  const text = await readFile("/proc/self/mountinfo", "utf8");
-  return parseMountinfo(text);
+  // Synchronous: it is memory, and read several times in every call to a node; four turns of the thread pool cost more.
+  return parseMountinfo(readFileSync("/proc/self/mountinfo", "utf8"));
 }
 
 /** What is mounted at exactly this path, or undefined: a symlinked parent (/var/lib/kubelet) is followed. */

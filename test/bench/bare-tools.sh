@@ -3,7 +3,8 @@
 #   bare-tools.sh up   FOLDER STAGING TARGET SIZE_BYTES [RECORDS]
 #   bare-tools.sh down FOLDER STAGING TARGET [RECORDS]
 # It holds the same promises on disk as the driver's image does (file, its folder and the folder above are synced), the
-# same loop device options and the same mkfs options, and blkid before mkfs. It checks with e2fsck as the driver does.
+# same loop device options and the same mkfs options. Neither blkid nor e2fsck: the driver runs neither on an image that
+# has no block yet and on a file system that it made itself a moment ago.
 # It does not hold what only a driver needs: the registry's commits, the intent and format records, the proof that the
 # device is this volume's and reads as blank, and the answer over a socket. The ratio shows what those cost.
 # With RECORDS, a folder, it also keeps a note of each step that the driver keeps one of, as durably as a shell can: what
@@ -21,7 +22,7 @@ note() {
 }
 
 up() {
-  local size=$1 device found=0
+  local size=$1 device
   note volume "to be made"
   mkdir "$folder"
   truncate --size "$size" "$folder/image"
@@ -29,15 +30,9 @@ up() {
   note volume "made"
   note volume "published"
   device=$(losetup --find --show --direct-io=on --sector-size 4096 "$folder/image")
-  blkid -p -o export "$device" || found=$?
-  if [[ $found -ne 2 ]]; then
-    echo "bare-tools: blkid answered $found for a new image" >&2
-    exit 1
-  fi
   note format "to be made"
   mkfs.ext4 -F -q -U "$(</proc/sys/kernel/random/uuid)" -E lazy_itable_init=1,lazy_journal_init=1,nodiscard "$device"
   note format "made"
-  e2fsck -p "$device"
   note node "staged"
   mkdir -p "$staging" "$target"
   mount -t ext4 "$device" "$staging"

@@ -44,6 +44,9 @@ async function main(flags: Flags): Promise<void> {
   const stop = new AbortController();
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(name, () => stop.abort(new Error(`stopped by ${name}`)));
+  // A reader that goes away (`| head`) would end the process at once, and leave mounts and a server behind.
+  for (const stream of [process.stdout, process.stderr])
+    stream.on("error", () => stop.abort(new Error("nobody reads the output any more")));
   const run: Run = {
     quick: flags.quick === true,
     signal: stop.signal,

@@ -92,11 +92,11 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     rpc: "CreateVolume",
     steps: [
-      "create-volume/intended",
       "image/folder-made",
       "image/sized",
       "create-volume/image-made",
       "create-volume/recorded",
+      "create-volume/placed",
     ],
     prepare: async () => {},
     act: async (stage) => {
@@ -111,7 +111,7 @@ export const SCENARIOS: readonly Scenario[] = [
   {
     rpc: "CreateVolume from a volume in use",
     steps: [
-      "create-volume/intended",
+      "copy-volume/intended",
       "cut/frozen",
       "image/copied",
       "cut/copied",
@@ -119,6 +119,7 @@ export const SCENARIOS: readonly Scenario[] = [
       "create-volume/source-copied",
       "create-volume/image-made",
       "create-volume/recorded",
+      "create-volume/placed",
     ],
     prepare: (stage) => stagedVolumes(stage),
     act: async (stage) => {

@@ -18,12 +18,13 @@ import {
 import { makeFilesystem } from "../../os/mkfs.js";
 import { listMounts } from "../../os/mount.js";
 import { step } from "../../runtime/steps.js";
-import { type FormatRecord, readFormatRecord, writeFormatRecord } from "./format-record.js";
+import { beginFormatRecord, type FormatRecord, readFormatRecord, writeFormatRecord } from "./format-record.js";
 
 /*
  * Crash model. Attaching leaves a loop device, which the next attach finds by the image's device and inode. Formatting
- * writes the record "formatting" durably before mkfs and "formatted" after it: a crash between the two formats again,
- * which is safe, since a volume is handed out only once its record says "formatted". A raw volume's record is written
+ * writes the record "formatting" before mkfs and "formatted" after it: a crash between the two formats again, which is
+ * safe, since a volume is handed out only once its record says "formatted" on disk. "formatting" is synced while mkfs
+ * runs: a loss of power before that may leave a volume that is refused, and none that is formatted over. A raw volume's record is written
  * before the device is handed out, so that data in it can never be taken for a blank image.
  */
 
@@ -135,7 +136,8 @@ export async function recordRaw(ref: ImageRef): Promise<void> {
 
 /**
  * The type of the filesystem on the volume's device, which is made first if, and only if, it was never made, the
- * volume has no content but a blank source's, and the device is proven to be blank. `fresh`: it was made now.
+ * volume has no content but a blank source's, and the device is proven to be blank. `fresh`: it was made now, and
+ * must not be handed out before `recorded` has settled.
  *
  * @throws StorageError failed-precondition in every case of doubt
  */
@@ -145,13 +147,17 @@ export async function ensureFilesystem(
   ref: ImageRef,
   device: string,
   wish: FormatWish,
-): Promise<{ fsType: FsType; fresh: boolean }> {
+): Promise<{ fsType: FsType; fresh: boolean; recorded: Promise<void> }> {
   const record = await readFormatRecord(ref.image);
   // A copy that says "formatting" with its own id was begun as "blank".
   const interrupted = record?.state === "formatting" && record.volumeId === ref.volumeId;
   const unwritten = record === undefined ? !wish.hasSource : record.state === "blank";
   if (!unwritten && !interrupted)
-    return { fsType: await recogniseFilesystem(exec, signal, ref, device, wish, record), fresh: false };
+    return {
+      fsType: await recogniseFilesystem(exec, signal, ref, device, wish, record),
+      fresh: false,
+      recorded: Promise.resolve(),
+    };
   if (wish.readonly)
     throw refuse(
       `volume ${ref.volumeId} holds no filesystem yet and is asked for read-only: mount it for writing once`,
@@ -160,13 +166,16 @@ export async function ensureFilesystem(
   const fsType = wish.fsType || "ext4";
   // A new UUID for each try: mkfs.btrfs refuses one that it finds on the device already.
   const made = { fsType, uuid: randomUUID(), volumeId: ref.volumeId };
-  await writeFormatRecord(ref.image, { state: "formatting", ...made });
+  const begun = await beginFormatRecord(ref.image, { state: "formatting", ...made });
   step("format/intended");
-  await makeFilesystem(exec, signal, { device, fsType, uuid: made.uuid, options: wish.mkfsOptions });
+  const plan = { device, fsType, uuid: made.uuid, options: wish.mkfsOptions };
+  await Promise.all([makeFilesystem(exec, signal, plan), begun.synced]);
   step("format/made");
-  await writeFormatRecord(ref.image, { state: "formatted", ...made });
+  const { synced } = await beginFormatRecord(ref.image, { state: "formatted", ...made });
   step("format/recorded");
-  return { fsType, fresh: true };
+  // Whoever mounts waits for it; should the caller fail before that, it is nobody's failure.
+  synced.catch(() => undefined);
+  return { fsType, fresh: true, recorded: synced };
 }
 
 async function recogniseFilesystem(

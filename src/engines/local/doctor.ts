@@ -109,15 +109,22 @@ export async function checkImages(
   found.push(...(await checkOrphans(join(pool.dir, "volumes"), "volume", volumeIds)));
   found.push(...(await checkOrphans(join(pool.dir, "snapshots"), "snapshot", snapshotIds)));
   found.push(...(await checkOrphans(join(pool.dir, "trash"), "unfinished delete", unsettled)));
+  for (const name of await namesIn(join(pool.dir, "new"))) {
+    const next = "start granary up: it finishes or undoes it; beside a running server: wait for its end";
+    found.push(error("create-unfinished", join(pool.dir, "new", name), "a volume that is being made", next));
+  }
   return found;
 }
 
-async function checkOrphans(folder: string, kind: string, known: ReadonlySet<string>): Promise<Finding[]> {
-  const entries = await fs.readdir(folder).catch((cause: NodeJS.ErrnoException) => {
+async function namesIn(folder: string): Promise<string[]> {
+  return fs.readdir(folder).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === "ENOENT") return [];
     throw cause;
   });
-  return entries
+}
+
+async function checkOrphans(folder: string, kind: string, known: ReadonlySet<string>): Promise<Finding[]> {
+  return (await namesIn(folder))
     .filter((name) => !known.has(name))
     .map((name) => {
       const next = "nothing uses it: look at what it holds, then move it away or remove it";

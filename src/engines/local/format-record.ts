@@ -50,19 +50,26 @@ const RECORD_BYTES = 512;
 
 /** Durable when it returns. In the file that is there this takes one sync, where a new one takes two. */
 export async function writeFormatRecord(image: string, record: FormatRecord): Promise<void> {
+  await (await beginFormatRecord(image, record)).synced;
+}
+
+/**
+ * Writes the record: when this returns it outlives a crash of the process, and once `synced` has settled a loss of power
+ * too. Whoever calls must wait for that, and may do in the meantime what may be lost as well.
+ */
+export async function beginFormatRecord(image: string, record: FormatRecord): Promise<{ synced: Promise<void> }> {
   const path = recordPath(image);
   const text = `${JSON.stringify(record).padEnd(RECORD_BYTES - 1)}\n`;
   const file = await open(path, "r+").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw error;
   });
-  if (!file) return writeDurably(path, text);
-  try {
-    // A longer one was written by hand: its end must not stay behind the new one.
-    if ((await file.stat()).size > text.length) return await writeDurably(path, text);
-    await file.write(text, 0);
-    await file.datasync();
-  } finally {
-    await file.close();
+  // A longer one was written by hand: its end must not stay behind the new one.
+  if (!file || (await file.stat()).size > text.length) {
+    await file?.close();
+    await writeDurably(path, text);
+    return { synced: Promise.resolve() };
   }
+  await file.write(text, 0);
+  return { synced: file.datasync().finally(() => file.close()) };
 }

@@ -6,7 +6,7 @@ import type { Exec } from "../../os/exec.js";
 import { fileExtents } from "../../os/filefrag.js";
 import { step } from "../../runtime/steps.js";
 import type { Context } from "../types.js";
-import { formatIn, imageIn, type Pool, syncDir, trashDir } from "./pool.js";
+import { formatIn, imageIn, newDir, type Pool, syncDir, trashDir, volumeDir } from "./pool.js";
 
 const COPY_CHUNK_BYTES = 4 * 1024 * 1024;
 
@@ -130,6 +130,14 @@ async function copyExtents(ctx: Context, exec: Exec, from: string, to: string): 
     await source.close();
     await target.close();
   }
+}
+
+/**
+ * Puts a volume that has been made, and recorded, where volumes are. Not synced: if a loss of power undoes it, recovery
+ * does it again.
+ */
+export async function placeVolume(pool: Pool, id: string): Promise<void> {
+  await translateFull(() => fs.rename(newDir(pool, id), volumeDir(pool, id)));
 }
 
 /**

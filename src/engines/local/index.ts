@@ -1,8 +1,8 @@
 /**
  * The local volume engine. Crash model, step by step (the names of src/runtime/steps.ts):
  *
- * - create: intent, image, record + end of intent. A crash before the record leaves nothing: recovery removes the image,
- *   and thaws the source that it was being copied from.
+ * - create: image in new/, record, image into its place. What is in new/ at the next start goes into its place if it has
+ *   a record, and away if it has none. An intent only for a copy of a volume: recovery thaws what was being copied.
  * - delete: intent, image to the trash, record gone, trash emptied, end of intent. Recovery goes on to the end.
  * - expand: intent, truncate, record + end of intent. Recovery repeats the truncate and writes the record.
  * - snapshot, group: intent, freeze, copy, thaw, records + end of intent. Recovery thaws and removes the copies.
@@ -25,8 +25,18 @@ import { step } from "../../runtime/steps.js";
 import type { Capacity, Condition, Context, Extent, VolumeEngine } from "../types.js";
 import { whileFrozen } from "./cut.js";
 import { allocatedExtents, changedExtents } from "./extents.js";
-import { cloneImage, makeImage, removeImage, resizeImage } from "./image.js";
-import { assertPool, assertWritable, imageIn, openPool, type Pool, poolSpace, snapshotDir, volumeDir } from "./pool.js";
+import { cloneImage, makeImage, placeVolume, removeImage, resizeImage } from "./image.js";
+import {
+  assertPool,
+  assertWritable,
+  imageIn,
+  newDir,
+  openPool,
+  type Pool,
+  poolSpace,
+  snapshotDir,
+  volumeDir,
+} from "./pool.js";
 import { type PoolStatus, poolStatus } from "./pool-status.js";
 import { reclaimDue } from "./reclaim.js";
 import { recover } from "./recover.js";
@@ -75,31 +85,51 @@ export class LocalVolumeEngine implements VolumeEngine {
 
   async create(ctx: Context, spec: VolumeSpec): Promise<Volume> {
     const id = newId("v");
-    const dir = volumeDir(this.pool, id);
+    const dir = newDir(this.pool, id);
     const from = this.#sourceDir(spec);
     const volume: Volume = { ...spec, id, createdMs: Date.now(), publications: [] };
     const thick = spec.provisioning === "thick";
-    const frozenIds = spec.source?.type === "volume" ? [spec.source.volumeId] : [];
-    await this.#withRoom(spec.capacityBytes, thick, () =>
-      this.#step(
-        ctx,
-        { op: "create-volume", volumeId: id, frozenIds },
-        () => removeImage(dir),
-        async (intentId) => {
-          step("create-volume/intended");
-          if (!from) await makeImage(ctx, this.options.exec, dir, spec.capacityBytes, thick);
-          else {
-            await this.#whileFrozen(ctx, frozenIds, () => cloneImage(ctx, this.options.exec, this.pool, from, dir));
-            step("create-volume/source-copied");
-            await resizeImage(ctx, this.options.exec, dir, spec.capacityBytes, thick);
-          }
-          step("create-volume/image-made");
-          await this.registry.putVolume(volume, intentId);
-          step("create-volume/recorded");
-        },
-      ),
-    );
+    await this.#withRoom(spec.capacityBytes, thick, async () => {
+      try {
+        if (!from) await makeImage(ctx, this.options.exec, dir, spec.capacityBytes, thick);
+        else {
+          await this.#copy(ctx, spec.source, from, dir);
+          step("create-volume/source-copied");
+          await resizeImage(ctx, this.options.exec, dir, spec.capacityBytes, thick);
+        }
+        step("create-volume/image-made");
+        await this.registry.putVolume(volume);
+        step("create-volume/recorded");
+        await placeVolume(this.pool, id);
+        step("create-volume/placed");
+      } catch (error) {
+        await this.#undoCreate(ctx, volume);
+        throw error;
+      }
+    });
     return volume;
+  }
+
+  /** A copy of a volume freezes it: an intent has recovery thaw it. */
+  async #copy(ctx: Context, source: VolumeSpec["source"], from: string, dir: string): Promise<void> {
+    const clone = () => cloneImage(ctx, this.options.exec, this.pool, from, dir);
+    if (source?.type !== "volume") return clone();
+    const intentId = await this.registry.begin({ op: "copy-volume", volumeId: source.volumeId });
+    step("copy-volume/intended");
+    try {
+      await this.#whileFrozen(ctx, [source.volumeId], clone);
+    } finally {
+      await this.registry.end(intentId);
+    }
+  }
+
+  async #undoCreate(ctx: Context, volume: Volume): Promise<void> {
+    try {
+      if (this.registry.volume(volume.id)) await this.registry.forgetVolume(volume);
+      await removeImage(newDir(this.pool, volume.id));
+    } catch (error) {
+      ctx.log.error({ volumeId: volume.id, error: messageOf(error) }, "a failed create could not be undone");
+    }
   }
 
   get = (id: string) => this.registry.volume(id);

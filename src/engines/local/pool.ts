@@ -8,7 +8,7 @@ import { readIfPresent, writeDurably } from "../../os/durable-file.js";
 
 /**
  * The folder that the local engine stores in: `volumes/<id>/image` and `snapshots/<id>/image`, each beside its format
- * record; `trash/<id>`, what is being removed; and `granary-pool.json`, the marker by which the pool is known again.
+ * record; `new/<id>`, a volume that is being made; `trash/<id>`, what is being removed; and `granary-pool.json`, the marker by which the pool is known again.
  */
 export interface Pool {
   dir: string;
@@ -20,6 +20,7 @@ export interface Pool {
 
 export const volumeDir = (pool: Pick<Pool, "dir">, id: string) => join(pool.dir, "volumes", id);
 export const snapshotDir = (pool: Pick<Pool, "dir">, id: string) => join(pool.dir, "snapshots", id);
+export const newDir = (pool: Pick<Pool, "dir">, id: string) => join(pool.dir, "new", id);
 export const trashDir = (pool: Pick<Pool, "dir">, id: string) => join(pool.dir, "trash", id);
 export const imageIn = (dir: string) => join(dir, "image");
 export const formatIn = (dir: string) => join(dir, "format.json");
@@ -57,7 +58,7 @@ export async function openPool(dir: string, uuid: string): Promise<Pool> {
     throw refuse(
       `the pool ${dir} holds the volumes of another registry (pool ${found.uuid}): restore that registry, or name another --pool-dir`,
     );
-  for (const part of ["volumes", "snapshots", "trash"])
+  for (const part of ["volumes", "snapshots", "new", "trash"])
     await fs.mkdir(join(dir, part), { recursive: true, mode: 0o700 });
   if (found) return found;
   const reflink = await hasReflinks(dir);

@@ -1,17 +1,26 @@
-import { access } from "node:fs/promises";
+import { access, readdir } from "node:fs/promises";
+import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Exec } from "../../os/exec.js";
 import { thawImages } from "./cut.js";
-import { removeImage, resizeImage } from "./image.js";
-import { imageIn, type Pool, snapshotDir, volumeDir } from "./pool.js";
+import { placeVolume, removeImage, resizeImage } from "./image.js";
+import { imageIn, newDir, type Pool, snapshotDir, volumeDir } from "./pool.js";
 import type { Intent, Registry } from "./registry.js";
 import { deleteSnapshots, deleteVolume } from "./removal.js";
 
-/** Rolls every intent that a crash left forward or back. Each step may be repeated: a crash here is recovered too. */
+/**
+ * Rolls every intent that a crash left forward or back, and settles the volumes that were being made. Each step may be repeated:
+ * a crash here is recovered too.
+ */
 export async function recover(registry: Registry, pool: Pool, exec: Exec, log: Logger): Promise<void> {
   for (const { key, intent } of registry.intents()) {
     log.warn({ intent: intent.op }, "finishing what was interrupted");
     await settle(registry, pool, exec, log, intent, key);
+  }
+  for (const id of await readdir(join(pool.dir, "new"))) {
+    log.warn({ volumeId: id }, "settling a volume that was being made");
+    if (registry.volume(id)) await placeVolume(pool, id);
+    else await removeImage(newDir(pool, id));
   }
 }
 
@@ -30,9 +39,8 @@ async function settle(
       ids.map((id) => imageIn(volumeDir(pool, id))),
     );
   switch (intent.op) {
-    case "create-volume":
-      await thaw(intent.frozenIds);
-      await removeImage(volumeDir(pool, intent.volumeId));
+    case "copy-volume":
+      await thaw([intent.volumeId]);
       return registry.end(key);
     case "delete-volume":
       return deleteVolume({ registry, pool, log }, intent.volumeId);

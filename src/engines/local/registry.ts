@@ -2,12 +2,12 @@ import { type Database, open, type RootDatabase } from "lmdb";
 import type { Snapshot, SnapshotGroup, Volume } from "../../model/volume.js";
 
 /**
- * A step recorded before it is taken. `create-*` roll back (the caller was told nothing yet); `delete` and `expand`
- * roll forward (what they were asked for is asked for again, or is done).
+ * A step recorded before it is taken. `create-snapshots` rolls back (the caller was told nothing yet); `delete-*` and
+ * `expand-volume` roll forward (what they were asked for is asked for again, or is done).
  */
 export type Intent =
-  /** `frozenIds`: the volumes whose file systems may have been left frozen. */
-  | { op: "create-volume"; volumeId: string; frozenIds: readonly string[] }
+  /** The volume is being copied, and its file system may be frozen. */
+  | { op: "copy-volume"; volumeId: string }
   | { op: "delete-volume"; volumeId: string }
   | { op: "expand-volume"; volumeId: string; capacityBytes: bigint }
   | { op: "create-snapshots"; snapshotIds: readonly string[]; volumeIds: readonly string[] }
