@@ -33,13 +33,16 @@ const DESCRIPTION: Record<Role, string> = {
   node: "run the CSI node alone, on the controller's host",
 };
 
+/** A controller and a node of one data dir are two servers. */
+const SOCKET: Record<Role, string> = { up: "csi.sock", controller: "controller.sock", node: "node.sock" };
+
 export function serveCommand(role: Role, version: string): Command {
   return new Command(role)
     .description(DESCRIPTION[role])
     .option("--config <file>", "YAML config file")
     .option("--data-dir <dir>", "where registry, pool and sockets live (default /var/lib/granary)")
     .option("--pool-dir <dir>", "where images live (default DATA-DIR/pool)")
-    .option("--csi-endpoint <endpoint>", "unix:///path.sock to serve CSI on (default DATA-DIR/csi.sock)")
+    .option("--csi-endpoint <endpoint>", `unix:///path.sock to serve CSI on (default DATA-DIR/${SOCKET[role]})`)
     .option("--node-id <id>", "this host's CSI node id (default its host name)")
     .option("--overcommit <ratio>", "how many times the pool's size may be promised (default 10)")
     .option("--low-space-ratio <ratio>", "free share of the pool below which volumes are abnormal (default 0.05)")
@@ -48,7 +51,7 @@ export function serveCommand(role: Role, version: string): Command {
       "--metrics-address <address>",
       'HOST:PORT of /metrics, /healthz, /readyz, "" for none (default 127.0.0.1:9810)',
     )
-    .action(async (flags: Record<string, string>) => serve(role, loadConfig(flags), version));
+    .action(async (flags: Record<string, string>) => serve(role, loadConfig(flags, undefined, SOCKET[role]), version));
 }
 
 /** Everything a server is made of, in one place. Ends when SIGTERM or SIGINT has drained it. */

@@ -52,11 +52,13 @@ export const environmentName = (key: string) =>
 /**
  * One validated, frozen value from file, environment and flags; a flag wins over the environment, that over the file.
  *
+ * @param socket the file in the data dir that CSI is served on unless `csiEndpoint` says otherwise
  * @throws StorageError invalid-argument naming the key, where it came from, and for an unknown key the nearest known one
  */
 export function loadConfig(
   flags: RawConfig & { config?: string | undefined },
   environment: Record<string, string | undefined> = process.env,
+  socket = "csi.sock",
 ): Config {
   const path = flags.config ?? environment.GRANARY_CONFIG;
   const set: Record<string, unknown> = path === undefined ? {} : readFile(path);
@@ -72,7 +74,7 @@ export function loadConfig(
     throw invalid(`config: ${key} (${environmentName(key)}): ${issue?.message ?? "invalid"}`);
   }
   const dataDir = resolve(parsed.data.dataDir);
-  const csiEndpoint = parsed.data.csiEndpoint || `unix://${join(dataDir, "csi.sock")}`;
+  const csiEndpoint = parsed.data.csiEndpoint || `unix://${join(dataDir, socket)}`;
   checkEndpoint(csiEndpoint);
   checkMetricsAddress(parsed.data.metricsAddress);
   return Object.freeze({

@@ -68,6 +68,21 @@ describe("NodeStageVolume", () => {
     expect(readAt(image, 700_001, 10).toString()).toBe("somebody's");
   });
 
+  it("data in the middle, without any signature: FAILED_PRECONDITION; written zeros, thick or not: formatted", async () => {
+    const middle = await csi.create("middle");
+    writeAt(csi.image(middle.volume_id), 16 * MIB + 4097, "in the middle of nowhere");
+    expect(await stage(middle)).toEqual(refusal(/holds data; it is never formatted over/));
+    expect(readAt(csi.image(middle.volume_id), 16 * MIB + 4097, 24).toString()).toBe("in the middle of nowhere");
+    nothingAttached();
+    const zeros = await csi.create("zeros");
+    writeAt(csi.image(zeros.volume_id), 16 * MIB, Buffer.alloc(MIB));
+    const thick = await csi.create("thick", { parameters: { provisioning: "thick" } });
+    for (const volume of [zeros, thick]) {
+      await csi.attach(volume);
+      await csi.detach(volume.volume_id);
+    }
+  });
+
   it("a first block that cannot be read is no blank one: FAILED_PRECONDITION", async () => {
     // A bad sector made of what every kernel has: the pool's device ends before the block that holds the image's zeros.
     const volume = await csi.create("unreadable");

@@ -43,6 +43,12 @@ describe("loadConfig", () => {
     expect(Object.isFrozen(config)).toBe(true);
   });
 
+  it("the socket is the caller's to name, and csiEndpoint's to override", () => {
+    expect(loadConfig({}, {}, "node.sock").csiEndpoint).toBe("unix:///var/lib/granary/node.sock");
+    const csiEndpoint = "unix:///e.sock";
+    expect(loadConfig({ csiEndpoint }, {}, "node.sock").csiEndpoint).toBe(csiEndpoint);
+  });
+
   it("a flag wins over the environment, that over the file, that over the default", () => {
     const config = file("nodeId: from-file\n");
     expect(loadConfig({ config }, {}).nodeId).toBe("from-file");

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import type { BigIntStats } from "node:fs";
 import { lstat } from "node:fs/promises";
-import { messageOf, notFound, StorageError } from "../../errors/storage-error.js";
+import { notFound, StorageError } from "../../errors/storage-error.js";
 import { FS_TYPES, type FsType } from "../../model/volume.js";
-import { edgesAreZero, type Probe, probeDevice } from "../../os/blkid.js";
+import { type Probe, probeDevice } from "../../os/blkid.js";
 import type { Exec } from "../../os/exec.js";
 import { renewBtrfsUuid } from "../../os/fsck.js";
 import {
@@ -18,6 +18,7 @@ import {
 import { makeFilesystem } from "../../os/mkfs.js";
 import { listMounts } from "../../os/mount.js";
 import { step } from "../../runtime/steps.js";
+import { proveBlank } from "./blank.js";
 import { beginFormatRecord, type FormatRecord, readFormatRecord, writeFormatRecord } from "./format-record.js";
 
 /*
@@ -162,7 +163,7 @@ export async function ensureFilesystem(
     throw refuse(
       `volume ${ref.volumeId} holds no filesystem yet and is asked for read-only: mount it for writing once`,
     );
-  if (!interrupted) await proveBlank(exec, signal, ref, device);
+  if (!interrupted) await proveBlank(exec, signal, { ...ref, stat: await proveImage(ref) }, device);
   const fsType = wish.fsType || "ext4";
   // A new UUID for each try: mkfs.btrfs refuses one that it finds on the device already.
   const made = { fsType, uuid: randomUUID(), volumeId: ref.volumeId };
@@ -220,22 +221,4 @@ async function adopt(
     await renewBtrfsUuid(exec, signal, device, uuid);
   }
   await writeFormatRecord(ref.image, { state: "formatted", fsType, uuid, volumeId: ref.volumeId });
-}
-
-/** blkid's "nothing found" also means "cannot read": only readable zeros, on top of it, are blank. */
-async function proveBlank(exec: Exec, signal: AbortSignal, ref: ImageRef, device: string): Promise<void> {
-  const found = await proveImage(ref);
-  // Not one block was ever allocated: all of it reads as zeros, which is more than any probe could prove.
-  if (found.blocks === 0n) return;
-  const probe = await probeDevice(exec, signal, device);
-  if (probe.type)
-    throw refuse(`volume ${ref.volumeId} has no format record and holds ${probe.type}; it is never formatted over`);
-  let blank: boolean;
-  try {
-    // Through the image and the device both: a page that the device still has in memory must not hide what is on disk.
-    blank = (await edgesAreZero(device, found.size)) && (await edgesAreZero(ref.image, found.size));
-  } catch (error) {
-    throw refuse(`volume ${ref.volumeId} cannot be read to prove it blank (${messageOf(error)}); it is not formatted`);
-  }
-  if (!blank) throw refuse(`volume ${ref.volumeId} has no format record and holds data; it is never formatted over`);
 }

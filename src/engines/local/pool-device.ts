@@ -13,6 +13,7 @@ import type { Exec } from "../../os/exec.js";
 import { attachLoop, deviceBytes, fileIdentity, listLoops } from "../../os/loop.js";
 import { makeFilesystem } from "../../os/mkfs.js";
 import { listMounts, mountAt, mountDevice } from "../../os/mount.js";
+import { takeLock } from "../../runtime/process-lock.js";
 
 export type PoolSource = { type: "device"; path: string } | { type: "file"; path: string; sizeBytes: bigint };
 
@@ -24,6 +25,7 @@ interface PoolRecord {
   uuid: string;
 }
 
+const MOUNT_MS = 60_000;
 const MIN_POOL_BYTES = 1024n ** 3n;
 const refuse = (message: string) => new StorageError("failed-precondition", message);
 const recordPath = (dataDir: string) => join(dataDir, "pool.json");
@@ -58,6 +60,23 @@ export async function initPool(exec: Exec, signal: AbortSignal, dataDir: string,
 export async function mountPool(exec: Exec, signal: AbortSignal, dataDir: string, poolDir: string): Promise<void> {
   const record = await readPoolRecord(dataDir);
   if (!record) return;
+  // A controller and a node that start at once must not both attach it.
+  const release = await takeLock(
+    {
+      folder: join(dataDir, "locks"),
+      name: "pool",
+      refusal: ({ pid }) => `granary, process ${pid}, is mounting the pool of ${dataDir} and does not end`,
+    },
+    { timeoutMs: MOUNT_MS, signal },
+  );
+  try {
+    await mountRecorded(exec, signal, record, poolDir);
+  } finally {
+    await release();
+  }
+}
+
+async function mountRecorded(exec: Exec, signal: AbortSignal, record: PoolRecord, poolDir: string): Promise<void> {
   if (record.state === "formatting") throw refuse("granary pool init was interrupted: run it again");
   const device = record.type === "file" ? await attachPoolFile(exec, signal, record.path) : record.path;
   await fs.mkdir(poolDir, { recursive: true, mode: 0o700 });
