@@ -7,6 +7,7 @@ import { checkImages, checkIntents, checkRegistry } from "../engines/local/docto
 import { checkPoolPlace } from "../engines/local/doctor-pool.js";
 import { readRegistryCopy } from "../engines/local/registry-copy.js";
 import { invalid, messageOf } from "../errors/storage-error.js";
+import { count } from "../model/count.js";
 import { type Finding, lastingFindings } from "../model/finding.js";
 import { exec } from "../os/exec.js";
 import { listLoops } from "../os/loop.js";
@@ -68,10 +69,12 @@ function print(report: Report, inProgress: readonly Finding[]): void {
   for (const { severity, check, where, what, next } of report.findings)
     out(`${severity.padEnd(7)} ${check}  ${where}\n        ${what}\n        next: ${next}`);
   for (const { check, where } of inProgress) out(`in progress: ${check}  ${where}`);
-  const checked = `${report.volumes} volumes, ${report.snapshots} snapshots, ${report.loops} loop devices, ${report.mounts} mounts checked`;
+  const checked = `${count(report.volumes, "volume")}, ${count(report.snapshots, "snapshot")}, ${count(report.loops, "loop device")}, ${count(report.mounts, "mount")} checked`;
   const errors = report.findings.filter(({ severity }) => severity === "error").length;
   const warnings = report.findings.length - errors;
-  out(`${errors + warnings === 0 ? "no problem found" : `${errors} errors, ${warnings} warnings`}: ${checked}`);
+  out(
+    `${errors + warnings === 0 ? "no problem found" : `${count(errors, "error")}, ${count(warnings, "warning")}`}: ${checked}`,
+  );
 }
 
 async function look(config: Config, serverRuns: boolean): Promise<Report> {

@@ -4,6 +4,7 @@ import { loadConfig } from "../config/config.js";
 import { initPool, mountPool } from "../engines/local/pool-device.js";
 import { readPoolStatus } from "../engines/local/pool-status.js";
 import { invalid } from "../errors/storage-error.js";
+import { count } from "../model/count.js";
 import { parseSize, showSize } from "../model/size.js";
 import { exec } from "../os/exec.js";
 import { claimDataDir } from "../runtime/server-file.js";
@@ -77,7 +78,10 @@ async function status(flags: { output: string; dataDir?: string; config?: string
     ["reflinks", found.reflink ? "yes: snapshots and clones are instant" : "no: snapshots and clones copy extents"],
     ["total", showSize(found.totalBytes)],
     ["free", showSize(found.freeBytes)],
-    ["allocated", `${showSize(found.allocatedBytes)} by ${found.volumes} volumes and ${found.snapshots} snapshots`],
+    [
+      "allocated",
+      `${showSize(found.allocatedBytes)} by ${count(found.volumes, "volume")} and ${count(found.snapshots, "snapshot")}`,
+    ],
     [
       "committed",
       `${showSize(found.committedBytes)} of at most ${showSize(found.commitLimitBytes)} (overcommit ${found.overcommit})`,

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -90,6 +90,19 @@ describe("Identity", () => {
     }
     const refused = granary(["up", "--data-dir", sandbox.dataDir, "--csi-endpoint", `unix://${sandbox.dir}/csi`]);
     expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining(".sock")]);
+  });
+
+  it("rule 33: a tool that is missing: FAILED_PRECONDITION naming it, and what installs it", async () => {
+    const bin = join(sandbox.dir, "bin");
+    mkdirSync(bin);
+    const tools = "losetup mount umount blkid blockdev fallocate fstrim mkfs.ext4 e2fsck resize2fs filefrag";
+    for (const name of tools.split(" ")) symlinkSync(tool("which", name).trim(), join(bin, name));
+    const server = await start({ env: { PATH: bin } });
+    const failure = await failureOf(server.client.call("Identity", "Probe", {}));
+    expect(failure).toEqual({
+      code: "FAILED_PRECONDITION",
+      details: "missing on this host: fsfreeze; install them: apt-get install util-linux",
+    });
   });
 
   it("rule 33: starting up: OK with ready=false, then ready=true", async () => {
