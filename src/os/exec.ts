@@ -81,7 +81,9 @@ export const exec: Exec = (program, args, options = {}) => {
     const done = () => signal?.removeEventListener("abort", kill);
     child.on("error", (error: NodeJS.ErrnoException) => {
       done();
-      reject(new ExecError(program, null, error.message, error.code === "ENOENT" ? "missing" : "signal"));
+      // EACCES: execvp(3) says so when a folder of PATH may not be searched and no other has the program.
+      const missing = error.code === "ENOENT" || error.code === "EACCES";
+      reject(new ExecError(program, null, error.message, missing ? "missing" : "signal"));
     });
     child.on("close", (exitCode, killedBy) => {
       done();
