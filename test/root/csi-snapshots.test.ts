@@ -196,6 +196,21 @@ describe.each(POOLS)("%s", (pool, poolBytes) => {
   });
 
   describe("CreateVolume", () => {
+    it("of a source that nothing was ever written to: formatted when it is first mounted, as the source would be", async () => {
+      const source = await csi.create("unwritten");
+      const cut = await csi.snapshot("unwritten", source.volume_id);
+      const clone = await copyOf("unwritten-clone", fromVolume(source.volume_id));
+      const restored = await copyOf("unwritten-restored", fromSnapshot(cut.snapshot_id ?? ""));
+      for (const volume of [clone, restored]) {
+        await csi.attach(volume);
+        write(volume, "mine");
+        await csi.detach(volume.volume_id);
+        expect(await readBack(volume)).toBe("mine");
+      }
+      await csi.removeSnapshot(cut.snapshot_id ?? "");
+      for (const { volume_id } of [source, clone, restored]) await csi.remove(volume_id);
+    });
+
     it.each(["ext4", "xfs"])("rule 5: larger than its source, its %s too by the time it is published", async (fs) => {
       const size = fs === "xfs" ? 300 : 32;
       const capability = mount("SINGLE_NODE_WRITER", { fs_type: fs });
