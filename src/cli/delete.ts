@@ -7,6 +7,7 @@ import type { AnyObject, Kind, ObjectStore } from "../manifests/objects.js";
 import { readManifests } from "../manifests/read-manifests.js";
 import { type ReconcileResult, reconcile } from "../manifests/reconcile.js";
 import { parseAllObjects } from "../manifests/schema.js";
+import { parseDurationMs } from "../model/duration.js";
 import {
   addObjectFlags,
   addServerFlags,
@@ -15,7 +16,6 @@ import {
   connect,
   interruptSignal,
   type ObjectFlags,
-  parseDurationMs,
   parseSelector,
   type WaitFlags,
 } from "./object-flags.js";

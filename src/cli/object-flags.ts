@@ -72,15 +72,6 @@ function connection(controller: string, node: string): CsiConnection {
   };
 }
 
-const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-/** `500ms`, `30s`, `5m`, `1h`; a bare number is seconds. */
-export function parseDurationMs(field: string, text: string): number {
-  const match = /^(\d{1,7}(?:\.\d{1,3})?)(ms|s|m|h)?$/.exec(text);
-  if (!match) throw invalid(`${field}: ${JSON.stringify(text)} is not a duration; use for example 30s or 5m`);
-  return Math.round(Number(match[1]) * (UNIT_MS[match[2] ?? "s"] ?? 1000));
-}
-
 /** Whether an object has the labels that a selector (`a=b,c!=d,e,!f`) asks for. */
 export function parseSelector(text: string | undefined): (metadata: ObjectMeta) => boolean {
   const terms = (text ?? "").split(",").filter((term) => term.trim() !== "");

@@ -5,7 +5,8 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { invalid, messageOf } from "../errors/storage-error.js";
 import { nearest } from "../model/nearest.js";
-import { STEPS } from "../runtime/steps.js";
+import { OBJECT_STEPS, STEPS } from "../runtime/steps.js";
+import { OBJECT_STORE_DEFAULTS, type ObjectStoreConfig, objectStoreConfig, objectStoreKeys } from "./object-store.js";
 
 // CSI spec, "NodeGetInfoResponse.node_id".
 const MAX_NODE_ID_BYTES = 256;
@@ -22,12 +23,16 @@ const schema = z.object({
   lowSpaceRatio: z.coerce.number().min(0).max(0.5),
   logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "trace"]),
   metricsAddress: z.string(),
-  crashAt: z.enum(["", ...STEPS]),
+  crashAt: z.enum(["", ...STEPS, ...OBJECT_STEPS]),
+  ...objectStoreKeys,
 });
 
-/** `explicit`: the keys that somebody set; the others have their defaults. */
-export type Config = Readonly<z.infer<typeof schema>> & { readonly explicit: ReadonlySet<string> };
 type Key = keyof z.infer<typeof schema>;
+type SharedKey = Exclude<Key, keyof typeof objectStoreKeys>;
+
+/** `explicit`: the keys that somebody set; the others have their defaults. */
+export type Config = Readonly<Pick<z.infer<typeof schema>, SharedKey>> &
+  ObjectStoreConfig & { readonly explicit: ReadonlySet<string> };
 type RawConfig = Partial<Record<Key, unknown>>;
 
 const DEFAULTS = {
@@ -41,6 +46,7 @@ const DEFAULTS = {
   metricsAddress: "127.0.0.1:9810",
   /** For crash tests alone, and so without a flag. */
   crashAt: "",
+  ...OBJECT_STORE_DEFAULTS,
 } satisfies Record<Key, unknown>;
 
 const KEYS = Object.keys(DEFAULTS) as Key[];
@@ -77,8 +83,10 @@ export function loadConfig(
   const csiEndpoint = parsed.data.csiEndpoint || `unix://${join(dataDir, socket)}`;
   checkEndpoint(csiEndpoint);
   checkMetricsAddress(parsed.data.metricsAddress);
+  const { overcommit, lowSpaceRatio, nodeId, logLevel, metricsAddress, crashAt } = parsed.data;
   return Object.freeze({
-    ...parsed.data,
+    ...{ overcommit, lowSpaceRatio, nodeId, logLevel, metricsAddress, crashAt },
+    ...objectStoreConfig(parsed.data),
     dataDir,
     poolDir: parsed.data.poolDir ? resolve(parsed.data.poolDir) : join(dataDir, "pool"),
     csiEndpoint,

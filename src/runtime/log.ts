@@ -1,8 +1,8 @@
 import { Writable } from "node:stream";
 import { type DestinationStream, type Logger, levels, pino } from "pino";
 
-/** Keys whose values are never written, wherever a log call puts them: CSI's secret maps and mount flags. */
-const SECRET_KEYS = ["secrets", "mount_flags", "mountFlags"];
+/** Keys whose values are never written, wherever a log call puts them: CSI's secret maps and mount flags, S3's secrets. */
+const SECRET_KEYS = ["secrets", "mount_flags", "mountFlags", "secret", "secretKey", "rootSecretKey", "authorization"];
 const REDACTED = [...SECRET_KEYS, ...SECRET_KEYS.map((key) => `*.${key}`), ...SECRET_KEYS.map((key) => `*.*.${key}`)];
 
 /**

@@ -63,7 +63,10 @@ export const STEPS = [
   "ephemeral-unpublish/removed",
 ] as const;
 
-export type Step = (typeof STEPS)[number];
+/** The object store's, in each of its processes: main, writer and workers. */
+export const OBJECT_STEPS = [] as const satisfies readonly string[];
+
+export type Step = (typeof STEPS)[number] | (typeof OBJECT_STEPS)[number];
 
 let crashAt: string | undefined;
 

@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { hostname, tmpdir } from "node:os";
+import { availableParallelism, hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { environmentName, loadConfig } from "../../src/config/config.js";
@@ -38,6 +38,19 @@ describe("loadConfig", () => {
       lowSpaceRatio: 0.05,
       logLevel: "info",
       metricsAddress: "127.0.0.1:9810",
+      s3Enabled: true,
+      s3Listen: "127.0.0.1:9000",
+      workers: availableParallelism(),
+      tlsCert: "",
+      tlsKey: "",
+      region: "us-east-1",
+      domains: [],
+      rootCredentials: undefined,
+      trustedProxies: [],
+      lifecycleDayMs: 86_400_000,
+      lifecycleIntervalMs: 3_600_000,
+      defaultObjectOwnership: "ObjectWriter",
+      inlineBytes: undefined,
       explicit: new Set(),
     });
     expect(Object.isFrozen(config)).toBe(true);

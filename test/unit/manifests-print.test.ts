@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { describeObject } from "../../src/cli/describe.js";
-import { parseDurationMs, parseSelector } from "../../src/cli/object-flags.js";
+import { parseSelector } from "../../src/cli/object-flags.js";
 import { printTable } from "../../src/cli/table.js";
 import { showAge, showQuantity, tableOf } from "../../src/manifests/columns.js";
 import { findKind, KINDS, parseTargets, qualifiedName } from "../../src/manifests/kinds.js";
@@ -12,6 +12,7 @@ import { openObjectStore } from "../../src/manifests/object-store.js";
 import type { ObjectMeta, PersistentVolumeClaim } from "../../src/manifests/objects.js";
 import { parseManifestText, readManifests } from "../../src/manifests/read-manifests.js";
 import { parseAllObjects } from "../../src/manifests/schema.js";
+import { parseDurationMs } from "../../src/model/duration.js";
 
 let dir = "";
 beforeEach(() => {
