@@ -81,11 +81,12 @@ export interface RequestBody {
    */
   text(limitBytes: number): Promise<string>;
   /**
-   * The bytes for an engine. `algorithm`: what is computed where the client declared none.
+   * The bytes for an engine: one Buffer where the body is small, which is why this waits. `algorithm`: what is computed
+   * where the client declared none.
    *
-   * @throws S3Error from the iteration or from finish()
+   * @throws S3Error at once for what the headers say wrong, later from the iteration or from finish()
    */
-  source(options: { algorithm: ChecksumAlgorithm; limitBytes: number }): BodySource;
+  source(options: { algorithm: ChecksumAlgorithm; limitBytes: number }): Promise<BodySource>;
   /** What finish() answered, for the response's checksum headers. */
   digest(): BodyDigest | undefined;
 }
