@@ -48,7 +48,8 @@ async function doctor(flags: { output: string; dataDir?: string; poolDir?: strin
   if (output !== "table" && output !== "json")
     throw invalid(`--output: ${JSON.stringify(output)} is not table or json`);
   const config = loadConfig(rest);
-  const serverRuns = (await serverFiles(config.dataDir)).some(({ alive }) => alive);
+  // The object store, which has none, is in no operation on volumes.
+  const serverRuns = (await serverFiles(config.dataDir)).some(({ alive, record }) => alive && record?.csiEndpoint);
   let report = await look(config, serverRuns);
   let inProgress: Finding[] = [];
   if (serverRuns && report.findings.length > 0) {
@@ -137,7 +138,7 @@ async function checkServerFiles(config: Config): Promise<Finding[]> {
     check: "stale-server-file",
     where,
     what,
-    next: "the server was killed or the host restarted: the next granary up replaces it",
+    next: "the server was killed or the host restarted: its next start replaces it",
   });
   const findings = files
     .filter(({ alive }) => !alive)

@@ -42,7 +42,8 @@ export async function readIfPresent(path: string): Promise<string | undefined> {
   }
 }
 
-async function syncFolder(path: string): Promise<void> {
+/** Makes sure that what was made, renamed or removed in the folder is so after a crash. */
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, "r");
   try {
     await folder.sync();

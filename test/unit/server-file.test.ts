@@ -6,7 +6,13 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { claimDataDir, findServers, serverFiles } from "../../src/runtime/server-file.js";
+import {
+  claimDataDir,
+  claimObjectStore,
+  findObjectStore,
+  findServers,
+  serverFiles,
+} from "../../src/runtime/server-file.js";
 
 const CHILD = fileURLToPath(new URL("./claim-data-dir.mjs", import.meta.url));
 const CLAIMANTS = 12;
@@ -134,5 +140,46 @@ describe("claimDataDir", () => {
     expect(await findServers(dir)).toEqual({});
     expect(await serverFiles(dir)).toMatchObject([{ path: join(dir, "server.json"), alive: false }]);
     await (await claimDataDir(dir, "up", endpoint("a")))();
+  });
+});
+
+describe("claimObjectStore", () => {
+  const place = { s3Endpoint: "http://127.0.0.1:1", adminSocket: "/a.sock", adminTokenFile: "/token" };
+
+  it("found as starting, then with its place, and gone when it is given back", async () => {
+    expect(await findObjectStore(dir)).toBeUndefined();
+    const claim = await claimObjectStore(dir);
+    expect(await findObjectStore(dir)).toBe("starting");
+    await claim.announce(place);
+    expect(await findObjectStore(dir)).toEqual(place);
+    expect(await findServers(dir)).toEqual({});
+    expect(await serverFiles(dir)).toMatchObject([{ path: join(dir, "objectstore.json"), alive: true }]);
+    await claim.release();
+    expect(await findObjectStore(dir)).toBeUndefined();
+    expect(readdirSync(dir)).toEqual(["locks"]);
+  });
+
+  it("one at a time, beside the volumes' servers, of the same process or others", async () => {
+    const up = await claimDataDir(dir, "up", endpoint("a"));
+    const claim = await claimObjectStore(dir);
+    await expect(claimObjectStore(dir)).rejects.toMatchObject({
+      code: "failed-precondition",
+      message: expect.stringContaining(`in use by granary, process ${process.pid}`),
+    });
+    await claim.announce(place);
+    await up();
+    expect(await findObjectStore(dir)).toEqual(place);
+    await (await claimDataDir(dir, "controller", endpoint("c")))();
+    await claim.release();
+    await (await claimObjectStore(dir)).release();
+  });
+
+  it("what a killed one left: nobody's", async () => {
+    writeFileSync(
+      join(dir, "objectstore.json"),
+      JSON.stringify({ pid: process.pid, startTicks: "1", objectStore: place }),
+    );
+    expect(await findObjectStore(dir)).toBeUndefined();
+    await (await claimObjectStore(dir)).release();
   });
 });
