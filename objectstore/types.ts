@@ -100,8 +100,13 @@ export interface Need {
   readonly bucket?: Bucket;
   /** The version whose ACL and tags decide, where the action reads or changes one that is there. */
   readonly object?: ObjectVersion;
-  /** Condition keys that this action brings: `s3:prefix`, `s3:x-amz-acl`, `s3:RequestObjectTag/k` ... lower-case names. */
-  readonly conditions?: ReadonlyMap<string, readonly string[]>;
+  /**
+   * Condition keys that this action brings: `s3:prefix`, `s3:x-amz-acl`, `s3:requestobjecttag/k` ... the whole name in lower
+   * case. Called only when a policy is there to ask: most requests never build the map.
+   */
+  readonly conditions?: () => ReadonlyMap<string, readonly string[]>;
+  /** Of a multipart upload that the action is on: who began it may abort it and list its parts, unless a policy denies. */
+  readonly initiatorId?: string;
 }
 
 export interface GatewaySettings {

@@ -34,7 +34,8 @@ export interface ObjectAttributes {
   readonly acl: string | null;
   readonly ownerId: string;
   readonly retention: Retention | null;
-  readonly legalHold: boolean;
+  /** Null: never set, which S3 tells from set to OFF. */
+  readonly legalHold: boolean | null;
 }
 
 /** The version id of what was written while the bucket was not versioned. */
