@@ -5,6 +5,7 @@
 export const S3_CODES = {
   AccessControlListNotSupported: [400, "The bucket does not allow ACLs"],
   AccessDenied: [403, "Access Denied"],
+  AccessForbidden: [403, "CORSResponse: This CORS request is not allowed"],
   AuthorizationHeaderMalformed: [400, "The authorization header is malformed"],
   AuthorizationQueryParametersError: [400, "The query's signature parameters are malformed"],
   BadDigest: [400, "The digest you specified did not match what was received"],
@@ -13,7 +14,6 @@ export const S3_CODES = {
   BucketAlreadyOwnedByYou: [409, "The bucket exists already, and you own it"],
   BucketNotEmpty: [409, "The bucket you tried to delete is not empty"],
   ConditionalRequestConflict: [409, "A conflicting operation was in progress; try again"],
-  CORSResponse: [403, "CORSResponse: This CORS request is not allowed"],
   EntityTooLarge: [400, "Your proposed upload exceeds the maximum allowed size"],
   EntityTooSmall: [400, "Your proposed upload is smaller than the minimum allowed size"],
   IllegalLocationConstraintException: [400, "The location constraint is not this server's region"],
@@ -74,6 +74,7 @@ export const S3_CODES = {
   PermanentRedirect: [301, "The bucket must be addressed using another endpoint"],
   PreconditionFailed: [412, "At least one of the preconditions you specified did not hold"],
   QuotaExceeded: [403, "The bucket's quota does not allow this"],
+  ReplicationConfigurationNotFoundError: [404, "The replication configuration was not found"],
   RequestHeaderSectionTooLarge: [400, "Your request's header section exceeds the maximum allowed size"],
   RequestTimeout: [
     400,

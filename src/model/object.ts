@@ -54,14 +54,14 @@ export interface VersionSummary {
   readonly storageClass: string;
   readonly ownerId: string;
   readonly checksum: Checksum | null;
+  /** Unique to this version in its bucket, and never used again, whatever its version id: what a conditional change names. */
+  readonly generation: string;
 }
 
 export interface ObjectVersion extends VersionSummary {
   readonly attributes: ObjectAttributes;
   /** How many parts the object was uploaded in; 0: by one PUT. */
   readonly partsCount: number;
-  /** Unique to this version in its bucket, and never used again, whatever its version id: what a conditional change names. */
-  readonly generation: string;
 }
 
 export interface ObjectPart {
