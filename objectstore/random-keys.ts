@@ -15,3 +15,6 @@ export const randomSecretKey = () => pick(LETTERS_AND_DIGITS, 40);
 
 /** Of the shape of Amazon's canonical user ids: 64 hex digits. */
 export const randomCanonicalId = () => pick(HEX, 64);
+
+/** Of one request of the admin API, to find it in the log. */
+export const newRequestId = () => pick(HEX, 16);

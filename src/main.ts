@@ -3,13 +3,16 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { applyCommand } from "./cli/apply.js";
+import { bucketCommand } from "./cli/bucket.js";
 import { deleteCommand } from "./cli/delete.js";
 import { demoCommand } from "./cli/demo.js";
 import { describeCommand } from "./cli/describe.js";
 import { doctorCommand } from "./cli/doctor.js";
 import { getCommand } from "./cli/get.js";
+import { objectCommand } from "./cli/object-scrub.js";
 import { poolCommand } from "./cli/pool.js";
 import { serveCommand } from "./cli/serve.js";
+import { userCommand } from "./cli/user.js";
 import { messageOf, StorageError } from "./errors/storage-error.js";
 import { protoFile } from "./runtime/grpc.js";
 
@@ -28,6 +31,9 @@ program.addCommand(applyCommand());
 program.addCommand(deleteCommand());
 program.addCommand(getCommand());
 program.addCommand(describeCommand());
+program.addCommand(userCommand());
+program.addCommand(bucketCommand());
+program.addCommand(objectCommand());
 program.addCommand(doctorCommand());
 program.addCommand(demoCommand());
 

@@ -5,6 +5,13 @@ export function nearest(word: string, known: readonly string[]): string {
   return ranked[0]?.candidate ?? "";
 }
 
+/** `; did you mean "alice"?` where a known word is near enough to be a typing error, else nothing. */
+export function didYouMean(word: string, known: readonly string[]): string {
+  const found = nearest(word, known);
+  const near = found !== "" && editDistance(word.slice(0, 64), found) <= Math.max(1, Math.floor(found.length / 3));
+  return near ? `; did you mean ${JSON.stringify(found)}?` : "";
+}
+
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_unused, i) => i);
   for (let i = 1; i <= a.length; i++) {

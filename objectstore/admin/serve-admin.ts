@@ -1,0 +1,136 @@
+/**
+ * The admin API: JSON over HTTP on a unix socket that its owner alone can open, for requests that carry the token which
+ * this start left in a file of the data dir. Nothing is answered, not even which routes there are, without the token.
+ */
+import * as fs from "node:fs/promises";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { dirname } from "node:path";
+import type { Logger } from "pino";
+import { invalid, messageOf, notFound, StorageError } from "../../src/errors/storage-error.js";
+import { newRequestId } from "../random-keys.js";
+import { answerOf, errorOf, readBody, sendJson, sendLines } from "./answer.js";
+import { bucketRoutes } from "./buckets.js";
+import { keyRoutes } from "./keys.js";
+import { policyRoutes } from "./policies.js";
+import { type AdminCall, type AdminWorld, findRoute, type Route } from "./route.js";
+import { scrubRoutes } from "./scrub.js";
+import { type AdminToken, makeToken } from "./token.js";
+import { userRoutes } from "./users.js";
+
+export interface AdminOptions extends AdminWorld {
+  socketPath: string;
+  tokenFile: string;
+  log: Logger;
+}
+
+export interface AdminServer {
+  close(): Promise<void>;
+}
+
+const ROUTES: readonly Route[] = [...userRoutes, ...keyRoutes, ...policyRoutes, ...bucketRoutes, ...scrubRoutes];
+// sun_path of Linux, less its closing zero.
+const MAX_SOCKET_PATH = 107;
+
+/**
+ * @param options.socketPath a socket that lies there is a dead server's, as the data dir is this process's, and replaced
+ * @throws StorageError failed-precondition when the path cannot be listened on
+ */
+export async function serveAdmin(options: AdminOptions): Promise<AdminServer> {
+  const { socketPath, tokenFile, log } = options;
+  if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH)
+    throw new StorageError(
+      "failed-precondition",
+      `the admin socket's path is longer than a unix socket's ${MAX_SOCKET_PATH} bytes: ${socketPath}; choose a shorter --data-dir`,
+    );
+  // Nobody else may as much as look for the socket between its making and its chmod.
+  await fs.mkdir(dirname(socketPath), { recursive: true, mode: 0o700 });
+  const token = await makeToken(tokenFile);
+  await fs.rm(socketPath, { force: true });
+  const server = createServer({ requestTimeout: 60_000, headersTimeout: 10_000 }, (request, response) => {
+    void answer(options, token, request, response).catch((error: unknown) => {
+      log.warn(`admin request failed: ${messageOf(error)}`);
+      response.destroy();
+    });
+  });
+  await listen(server, socketPath);
+  await fs.chmod(socketPath, 0o600);
+  return {
+    close: async () => {
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        // A scrub may take hours: its client is told by the end of the connection.
+        server.closeAllConnections();
+      });
+      await fs.rm(tokenFile, { force: true });
+    },
+  };
+}
+
+function listen(server: Server, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) =>
+      reject(new StorageError("failed-precondition", `cannot listen on ${path}: ${messageOf(error)}`)),
+    );
+    server.listen(path, resolve);
+  });
+}
+
+async function answer(
+  options: AdminOptions,
+  token: AdminToken,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const requestId = newRequestId();
+  const log = options.log.child({ requestId });
+  const gone = new AbortController();
+  response.on("close", () => gone.abort(new StorageError("cancelled", "the client has gone")));
+  try {
+    if (!token.matches(request.headers.authorization)) {
+      response.setHeader("connection", "close");
+      sendJson(response, 401, { code: "unauthenticated", message: "the admin API needs the token of this start" });
+      return;
+    }
+    const [path = "", search = ""] = (request.url ?? "").split("?");
+    const found = findRoute(ROUTES, request.method ?? "", path);
+    if (found === "method") throw new StorageError("unimplemented", `${path} has no ${request.method}`);
+    if (!found) throw notFound(`the admin API has no ${path.slice(0, 200)}`);
+    const body = await readBody(request);
+    const call = callOf(options, { log, requestId, signal: gone.signal, params: found.params, search, body });
+    const result = found.route.run(call);
+    if (Symbol.asyncIterator in result) await sendLines(response, result);
+    else sendJson(response, 200, (await result) ?? {});
+    if (found.route.method !== "GET") log.info(`admin: ${request.method} ${path}`);
+  } catch (error) {
+    const { status, view } = errorOf(error, requestId);
+    if (status === 500) log.error({ err: error }, "admin request failed");
+    answerOf(response, status, view);
+  }
+}
+
+function callOf(
+  world: AdminWorld,
+  parts: {
+    log: Logger;
+    requestId: string;
+    signal: AbortSignal;
+    params: ReadonlyMap<string, string>;
+    search: string;
+    body: unknown;
+  },
+): AdminCall {
+  const { log, requestId, signal, params, search, body } = parts;
+  const query = new URLSearchParams(search);
+  return {
+    ...{ log, requestId, signal, world },
+    param: (name) => params.get(name) ?? "",
+    query: (name) => query.get(name) ?? undefined,
+    body: (schema) => {
+      const parsed = schema.safeParse(body ?? {});
+      if (parsed.success) return parsed.data;
+      const issue = parsed.error.issues[0];
+      // zod's messages name types and limits, never the value, which may be a secret.
+      throw invalid(`${issue?.path.join(".") || "body"}: ${issue?.message ?? "invalid"}`);
+    },
+  };
+}
