@@ -4,10 +4,13 @@
  */
 import * as fs from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import type { Logger } from "pino";
+import type { IdentityStore } from "../../src/engines/identity-store.js";
+import type { ObjectEngine } from "../../src/engines/object-engine.js";
 import { invalid, messageOf, notFound, StorageError } from "../../src/errors/storage-error.js";
 import { newRequestId } from "../random-keys.js";
+import type { GatewaySettings } from "../types.js";
 import { answerOf, errorOf, readBody, sendJson, sendLines } from "./answer.js";
 import { bucketRoutes } from "./buckets.js";
 import { keyRoutes } from "./keys.js";
@@ -17,13 +20,19 @@ import { scrubRoutes } from "./scrub.js";
 import { type AdminToken, makeToken } from "./token.js";
 import { userRoutes } from "./users.js";
 
-export interface AdminOptions extends AdminWorld {
-  socketPath: string;
-  tokenFile: string;
+export interface AdminOptions {
+  dataDir: string;
+  engine: ObjectEngine;
+  identities: IdentityStore;
+  settings: Pick<GatewaySettings, "region" | "rootUserId">;
+  /** No user may have it. */
+  rootAccessKey: string;
   log: Logger;
 }
 
 export interface AdminServer {
+  readonly socketPath: string;
+  readonly tokenFile: string;
   close(): Promise<void>;
 }
 
@@ -32,11 +41,18 @@ const ROUTES: readonly Route[] = [...userRoutes, ...keyRoutes, ...policyRoutes, 
 const MAX_SOCKET_PATH = 107;
 
 /**
- * @param options.socketPath a socket that lies there is a dead server's, as the data dir is this process's, and replaced
- * @throws StorageError failed-precondition when the path cannot be listened on
+ * Serves the API in `<data-dir>/objects`. The data dir is this process's: a socket that lies there is a dead server's.
+ *
+ * @throws StorageError failed-precondition when the socket cannot be listened on
  */
 export async function serveAdmin(options: AdminOptions): Promise<AdminServer> {
-  const { socketPath, tokenFile, log } = options;
+  const { dataDir, engine, identities, settings, rootAccessKey, log } = options;
+  const socketPath = join(dataDir, "objects", "admin.sock");
+  const tokenFile = join(dataDir, "objects", "admin-token");
+  const world: AdminWorld = {
+    ...{ engine, identities, region: settings.region },
+    root: { id: settings.rootUserId, name: "root", accessKey: rootAccessKey },
+  };
   if (Buffer.byteLength(socketPath) > MAX_SOCKET_PATH)
     throw new StorageError(
       "failed-precondition",
@@ -47,7 +63,7 @@ export async function serveAdmin(options: AdminOptions): Promise<AdminServer> {
   const token = await makeToken(tokenFile);
   await fs.rm(socketPath, { force: true });
   const server = createServer({ requestTimeout: 60_000, headersTimeout: 10_000 }, (request, response) => {
-    void answer(options, token, request, response).catch((error: unknown) => {
+    void answer({ world, token, log }, request, response).catch((error: unknown) => {
       log.warn(`admin request failed: ${messageOf(error)}`);
       response.destroy();
     });
@@ -55,6 +71,8 @@ export async function serveAdmin(options: AdminOptions): Promise<AdminServer> {
   await listen(server, socketPath);
   await fs.chmod(socketPath, 0o600);
   return {
+    socketPath,
+    tokenFile,
     close: async () => {
       await new Promise<void>((resolve) => {
         server.close(() => resolve());
@@ -76,13 +94,12 @@ function listen(server: Server, path: string): Promise<void> {
 }
 
 async function answer(
-  options: AdminOptions,
-  token: AdminToken,
+  { world, token, log: serverLog }: { world: AdminWorld; token: AdminToken; log: Logger },
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
   const requestId = newRequestId();
-  const log = options.log.child({ requestId });
+  const log = serverLog.child({ requestId });
   const gone = new AbortController();
   response.on("close", () => gone.abort(new StorageError("cancelled", "the client has gone")));
   try {
@@ -96,7 +113,7 @@ async function answer(
     if (found === "method") throw new StorageError("unimplemented", `${path} has no ${request.method}`);
     if (!found) throw notFound(`the admin API has no ${path.slice(0, 200)}`);
     const body = await readBody(request);
-    const call = callOf(options, { log, requestId, signal: gone.signal, params: found.params, search, body });
+    const call = callOf(world, { log, requestId, signal: gone.signal, params: found.params, search, body });
     const result = found.route.run(call);
     if (Symbol.asyncIterator in result) await sendLines(response, result);
     else sendJson(response, 200, (await result) ?? {});
