@@ -164,6 +164,10 @@ export function statement(change: Record<string, unknown> = {}): { Version: stri
     Resource: "arn:aws:s3:::b/*",
   };
   const merged: Record<string, unknown> = { ...base, ...change };
-  for (const name of ["Principal", "Action", "Resource"]) if (`Not${name}` in change) delete merged[name];
+  for (const name of ["Principal", "Action", "Resource"])
+    if (`Not${name}` in change && !(name in change)) delete merged[name];
   return { Version: "2012-10-17", Statement: [merged] };
 }
+
+/** A policy variable. */
+export const variable = (inside: string) => `$\{${inside}}`;
