@@ -1,5 +1,5 @@
 /**
- * The few pieces of WebAssembly's binary format that our own module needs (WebAssembly core specification, chapter 5).
+ * The few pieces of WebAssembly's binary format that our own modules need (WebAssembly core specification, chapter 5).
  * Code is arrays of bytes that are concatenated.
  */
 export type Code = readonly number[];
@@ -32,10 +32,20 @@ function signed(value: number): number[] {
   }
 }
 
+/** LEB128, signed, of all 64 bits: for constants that a number does not hold exactly. */
+function signed64(value: bigint): number[] {
+  const low = Number(BigInt.asUintN(7, value));
+  const rest = value >> 7n;
+  return rest === (low >= 64 ? -1n : 0n) ? [low] : [low + 128, ...signed64(rest)];
+}
+
 export const get = (local: number): Code => [0x20, ...unsigned(local)];
 export const set = (local: number): Code => [0x21, ...unsigned(local)];
 export const i32 = (value: number): Code => [0x41, ...signed(value)];
 export const i64 = (value: number): Code => [0x42, ...signed(value)];
+export const i64Big = (value: bigint): Code => [0x42, ...signed64(BigInt.asIntN(64, value))];
+/** `position` in the module's list of functions. */
+export const call = (position: number): Code => [0x10, ...unsigned(position)];
 
 const memory = (opcode: number, offset: number): Code => [opcode, 0, ...unsigned(offset)];
 export const i64Load = (offset: number): Code => memory(0x29, offset);
@@ -49,10 +59,15 @@ export const I32_EQZ: Code = [0x45];
 export const I32_GE_U: Code = [0x4f];
 export const I32_LT_U: Code = [0x49];
 export const I64_EQZ: Code = [0x50];
+export const I64_EQ: Code = [0x51];
+export const I64_ADD: Code = [0x7c];
+export const I64_MUL: Code = [0x7e];
 export const I64_AND: Code = [0x83];
+export const I64_OR: Code = [0x84];
 export const I64_XOR: Code = [0x85];
 export const I64_SHL: Code = [0x86];
 export const I64_SHR_U: Code = [0x88];
+export const I64_ROTL: Code = [0x89];
 export const I64_SUB: Code = [0x7d];
 export const I64_EXTEND: Code = [0xad];
 export const I32_WRAP: Code = [0xa7];
@@ -64,6 +79,16 @@ export const whileLoop = (condition: Code, body: Code): Code => [
   ...[0x45, 0x0d, 0x01],
   ...body,
   ...[0x0c, 0x00, 0x0b, 0x0b],
+];
+
+/** `if (condition) yes else no`. */
+export const ifElse = (condition: Code, yes: Code, no: Code): Code => [
+  ...condition,
+  ...[0x04, 0x40],
+  ...yes,
+  0x05,
+  ...no,
+  0x0b,
 ];
 
 export interface WasmFunction {
@@ -78,8 +103,11 @@ const vector = (items: readonly Code[]): number[] => [...unsigned(items.length),
 const section = (id: number, content: Code): number[] => [id, ...unsigned(content.length), ...content];
 const text = (name: string): number[] => [...unsigned(name.length), ...Buffer.from(name, "latin1")];
 
-/** A module that exports its memory, of `pages` x 64 KiB, as "memory", and every function by its name. */
-export function wasmModule(pages: number, functions: readonly WasmFunction[]): Buffer {
+/**
+ * A module that exports every function by its name. `pages`: it exports a memory of so many x 64 KiB as "memory";
+ * "imported": it works on the one that is given to it as `env.memory`.
+ */
+export function wasmModule(pages: number | "imported", functions: readonly WasmFunction[]): Buffer {
   const types = functions.map((f) => [
     0x60,
     ...vector(f.parameters.map((t) => [t])),
@@ -93,9 +121,10 @@ export function wasmModule(pages: number, functions: readonly WasmFunction[]): B
   return Buffer.from([
     ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
     ...section(1, vector(types)),
+    ...(pages === "imported" ? section(2, vector([[...text("env"), ...text("memory"), 0x02, 0x00, 1]])) : []),
     ...section(3, vector(functions.map((_f, i) => unsigned(i)))),
-    ...section(5, vector([[0x01, ...unsigned(pages), ...unsigned(pages)]])),
-    ...section(7, vector([[...text("memory"), 0x02, 0x00], ...exported])),
+    ...(pages === "imported" ? [] : section(5, vector([[0x01, ...unsigned(pages), ...unsigned(pages)]]))),
+    ...section(7, vector(pages === "imported" ? exported : [[...text("memory"), 0x02, 0x00], ...exported])),
     ...section(10, vector(bodies)),
   ]);
 }

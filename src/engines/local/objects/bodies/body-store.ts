@@ -1,0 +1,115 @@
+import { mkdir } from "node:fs/promises";
+import type { Logger } from "pino";
+import { StorageError } from "../../../../errors/storage-error.js";
+import type { BodyDigest, BodySource } from "../../../object-engine.js";
+import { BlockPool } from "./block-pool.js";
+import { BodyReader } from "./body-reader.js";
+import { BodyWriter } from "./body-writer.js";
+import { diskFailure } from "./disk.js";
+import { FreeSpace } from "./free-space.js";
+import { bodyPath, GenerationFolders } from "./generation-folders.js";
+import type { BodyId, BodyStore, Generations, OpenBody, StoredBody, WriteOptions } from "./types.js";
+
+type WrittenBody = StoredBody & { readonly digest: BodyDigest };
+
+export interface BodyStoreOptions {
+  /** The folder of bodies; made if it is not there. */
+  readonly dir: string;
+  readonly generations: Generations;
+  readonly log: Logger;
+  /** One pool for a process: it bounds the memory of all bodies together. */
+  readonly pool?: BlockPool;
+  /** Told of each damaged body that a read finds. */
+  readonly onDamaged?: (body: StoredBody, problem: string) => void;
+}
+
+/** @throws StorageError when the folder cannot be made */
+export async function openBodyStore(options: BodyStoreOptions): Promise<BodyStore> {
+  try {
+    await mkdir(options.dir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw diskFailure(error, `making ${options.dir}`);
+  }
+  return new FileBodyStore(options);
+}
+
+class FileBodyStore implements BodyStore {
+  readonly #options: BodyStoreOptions;
+  readonly #pool: BlockPool;
+  readonly #space: FreeSpace;
+  readonly #folders: GenerationFolders;
+  readonly #writing = new Set<Promise<unknown>>();
+
+  constructor(options: BodyStoreOptions) {
+    this.#options = options;
+    this.#pool = options.pool ?? new BlockPool();
+    this.#space = new FreeSpace(options.dir);
+    this.#folders = new GenerationFolders(options.dir, options.generations, options.log);
+  }
+
+  write(source: BodySource, options: WriteOptions): Promise<WrittenBody> {
+    const { signal } = options;
+    if (signal.aborted) return Promise.reject(ended());
+    return new Promise((resolve, reject) => {
+      let aborted = false;
+      // A disk that hangs keeps the file and the memory until it answers, but not the request.
+      const onAbort = () => {
+        aborted = true;
+        reject(ended());
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+      const writing = this.#write(source, options)
+        .then((body) => (aborted ? this.discard(body.bodyId) : resolve(body)), reject)
+        .finally(() => {
+          signal.removeEventListener("abort", onAbort);
+          this.#writing.delete(writing);
+        });
+      this.#writing.add(writing);
+    });
+  }
+
+  keep(bodyId: BodyId): void {
+    this.#folders.settle(bodyId);
+  }
+
+  discard(bodyId: BodyId): Promise<void> {
+    return this.#folders.remove(bodyId);
+  }
+
+  open(body: StoredBody): OpenBody {
+    const { dir, onDamaged = () => undefined } = this.#options;
+    return new BodyReader({ pool: this.#pool, body, path: bodyPath(dir, body.bodyId), onDamaged });
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#writing);
+    await this.#folders.close();
+  }
+
+  async #write(source: BodySource, options: WriteOptions): Promise<WrittenBody> {
+    await this.#space.require(source.lengthBytes ?? 0);
+    const { folder, bodyId } = await this.#folders.takeSlot();
+    const { signal, relaxed = false } = options;
+    const path = bodyPath(this.#options.dir, bodyId);
+    const parts = { pool: this.#pool, space: this.#space, folder, bodyId, path, signal, relaxed };
+    const writer = new BodyWriter(parts, source.lengthBytes);
+    let clearing: Promise<void> | undefined;
+    const clear = () => {
+      clearing ??= writer.abandon().then(() => this.#folders.remove(bodyId));
+    };
+    // At once, not when run() ends: a source that never answers again must keep neither memory nor file.
+    signal.addEventListener("abort", clear, { once: true });
+    try {
+      const { sizeBytes, digest } = await writer.run(source);
+      return { bodyId, sizeBytes, digest };
+    } catch (error) {
+      clear();
+      await clearing;
+      throw diskFailure(error, `writing body ${bodyId}`);
+    } finally {
+      signal.removeEventListener("abort", clear);
+    }
+  }
+}
+
+const ended = () => new StorageError("cancelled", "the request ended before its body was stored");

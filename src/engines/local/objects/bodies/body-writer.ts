@@ -1,0 +1,173 @@
+import { invalid, StorageError } from "../../../../errors/storage-error.js";
+import type { BodyDigest, BodySource } from "../../../object-engine.js";
+import type { Block, BlockPool } from "./block-pool.js";
+import { closeFile, openFile, syncData, writePieces } from "./disk.js";
+import { CHUNK_BYTES, chunksOf, frameAt, writeHeader } from "./format.js";
+import type { FreeSpace } from "./free-space.js";
+import type { GenerationFolder } from "./generation-folders.js";
+import type { BodyId } from "./types.js";
+
+export interface BodyWriterParts {
+  readonly pool: BlockPool;
+  readonly space: FreeSpace;
+  readonly folder: GenerationFolder;
+  readonly bodyId: BodyId;
+  readonly path: string;
+  readonly signal: AbortSignal;
+  readonly relaxed: boolean;
+}
+
+/**
+ * One body on its way to its file. Bytes are copied into blocks, hashed there, and written a block at a time, while the
+ * next block fills; so an upload has two blocks at most, and never waits for the disk unless both are full.
+ */
+export class BodyWriter {
+  readonly #parts: BodyWriterParts;
+  readonly #expectedBytes: number | undefined;
+  #fd: Promise<number> | undefined;
+  #block: Block | undefined;
+  /** Bytes in #block. */
+  #filled = 0;
+  /** The index of #block's first chunk. */
+  #firstChunk = 0;
+  #sizeBytes = 0;
+  /** The newest call of the disk: each begins after the one before has ended. */
+  #disk: Promise<unknown> = Promise.resolve();
+  #over = false;
+
+  constructor(parts: BodyWriterParts, lengthBytes: number | undefined) {
+    this.#parts = parts;
+    this.#expectedBytes = lengthBytes;
+  }
+
+  /** Settles when everything is on disk and the file is closed. After a failure, call abandon(). */
+  async run(source: BodySource): Promise<{ sizeBytes: number; digest: BodyDigest }> {
+    this.#fd = openFile(this.#parts.path, "wx");
+    this.#then(() => this.#fd as Promise<number>);
+    if (Buffer.isBuffer(source.bytes)) await this.#append(source.bytes);
+    else for await (const piece of source.bytes) await this.#append(piece);
+    this.#checkEnd();
+    await this.#flush();
+    const [digest] = await Promise.all([source.finish(), this.#settleOnDisk()]);
+    this.#checkAlive();
+    this.#over = true;
+    await closeFile(await this.#fd);
+    return { sizeBytes: this.#sizeBytes, digest };
+  }
+
+  /** Frees the memory and removes the file, when the disk has answered what was asked of it. */
+  async abandon(): Promise<void> {
+    if (this.#over) return;
+    this.#over = true;
+    await this.#disk.catch(() => undefined);
+    this.#release();
+    const fd = await this.#fd?.catch(() => undefined);
+    if (fd !== undefined) await closeFile(fd).catch(() => undefined);
+  }
+
+  async #append(piece: Buffer): Promise<void> {
+    this.#checkAlive();
+    this.#sizeBytes += piece.length;
+    if (this.#expectedBytes !== undefined && this.#sizeBytes > this.#expectedBytes)
+      throw invalid(`the body has more than the ${this.#expectedBytes} bytes that were declared`);
+    for (let at = 0; at < piece.length; ) {
+      const block = this.#block ?? (await this.#takeBlock(piece.length - at));
+      const inChunk = this.#filled % CHUNK_BYTES;
+      const bytes = Math.min(piece.length - at, CHUNK_BYTES - inChunk);
+      piece.copy(block.data, this.#filled, at, at + bytes);
+      at += bytes;
+      this.#filled += bytes;
+      if (inChunk + bytes === CHUNK_BYTES) this.#seal(block, CHUNK_BYTES);
+      if (this.#filled === block.data.length) await this.#flush();
+    }
+  }
+
+  async #takeBlock(atHandBytes: number): Promise<Block> {
+    const { pool, signal } = this.#parts;
+    const restBytes = (this.#expectedBytes ?? Number.POSITIVE_INFINITY) - (this.#sizeBytes - atHandBytes);
+    const chunks = chunksOf(Math.max(restBytes, atHandBytes));
+    let block = pool.tryTake(chunks, this.#firstChunk > 0);
+    if (block === undefined) {
+      // Whoever waits holds no block.
+      await this.#disk;
+      block = await pool.take(chunks, signal);
+    }
+    if (this.#over) {
+      pool.release(block);
+      this.#checkAlive();
+    }
+    this.#block = block;
+    return block;
+  }
+
+  /** The chunk that was filled last has so many bytes. */
+  #seal(block: Block, length: number): void {
+    const i = Math.ceil(this.#filled / CHUNK_BYTES) - 1;
+    this.#parts.pool.seal(block, i, length, this.#parts.bodyId, this.#firstChunk + i);
+  }
+
+  /** Hands #block to the disk; settles when the disk has taken the one before it. */
+  async #flush(): Promise<void> {
+    if (this.#filled % CHUNK_BYTES > 0) this.#seal(this.#block as Block, this.#filled % CHUNK_BYTES);
+    const { pool, space, bodyId } = this.#parts;
+    const isFirst = this.#firstChunk === 0;
+    // An empty body is its header alone.
+    const block = this.#block ?? (isFirst ? await pool.take(1, this.#parts.signal) : undefined);
+    if (block === undefined) return;
+    this.#block = block;
+    const filled = this.#filled;
+    if (space.spend(filled)) await space.require(0);
+    await this.#disk;
+    this.#checkAlive();
+    const chunks = chunksOf(filled);
+    const pieces = block.pieces.slice(0, 2 * chunks);
+    if (filled % CHUNK_BYTES > 0) pieces[2 * chunks - 2] = block.data.subarray((chunks - 1) * CHUNK_BYTES, filled);
+    if (isFirst) {
+      writeHeader(block.header, bodyId);
+      pool.sealHeader(block, bodyId);
+      pieces.unshift(block.header);
+    }
+    const position = isFirst ? 0 : frameAt(this.#firstChunk);
+    this.#block = undefined;
+    this.#filled = 0;
+    this.#firstChunk += chunks;
+    this.#then(async () => {
+      try {
+        await writePieces(await (this.#fd as Promise<number>), pieces, position);
+      } finally {
+        pool.release(block);
+      }
+    });
+  }
+
+  async #settleOnDisk(): Promise<void> {
+    const { folder, relaxed } = this.#parts;
+    await this.#disk;
+    const fd = await (this.#fd as Promise<number>);
+    if (relaxed || this.#over) return;
+    this.#then(() => Promise.all([syncData(fd), folder.sync()]));
+    await this.#disk;
+  }
+
+  /** Its failure is told to whoever awaits #disk next. */
+  #then(call: () => Promise<unknown>): void {
+    this.#disk = this.#disk.then(call);
+    this.#disk.catch(() => undefined);
+  }
+
+  #checkEnd(): void {
+    this.#checkAlive();
+    if (this.#expectedBytes !== undefined && this.#sizeBytes < this.#expectedBytes)
+      throw invalid(`the body has ${this.#sizeBytes} bytes; ${this.#expectedBytes} were declared`);
+  }
+
+  #checkAlive(): void {
+    if (this.#over || this.#parts.signal.aborted)
+      throw new StorageError("cancelled", "the request ended before its body was stored");
+  }
+
+  #release(): void {
+    if (this.#block !== undefined) this.#parts.pool.release(this.#block);
+    this.#block = undefined;
+  }
+}

@@ -1,0 +1,100 @@
+/** Files by callbacks: on this path a promise of fs/promises and its FileHandle cost more than the call. */
+import { close, fdatasync, fsync, open, readv, unlink, writev } from "node:fs";
+import { messageOf, refused, StorageError } from "../../../../errors/storage-error.js";
+
+const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
+
+export const isMissing = (error: unknown): boolean => codeOf(error) === "ENOENT";
+export const isTaken = (error: unknown): boolean => codeOf(error) === "EEXIST";
+
+/** What a failure of the disk means to the caller. `doing` goes on from "while": `writing body 12`. */
+export function diskFailure(error: unknown, doing: string): Error {
+  if (error instanceof StorageError) return error;
+  switch (codeOf(error)) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return refused("storage-full", `no space is left on the disk while ${doing}; delete objects, or grow the disk`, {
+        cause: error,
+      });
+    case "EROFS":
+      return refused("read-only", `the disk is read-only while ${doing}; see the kernel's log for why`, {
+        cause: error,
+      });
+    case "EMFILE":
+    case "ENFILE":
+      return refused("busy", `too many files are open while ${doing}; raise the limit of open files`, { cause: error });
+    case "EIO":
+    case "EUCLEAN":
+    case "EBADMSG":
+    case "ENXIO":
+    case "ENODEV":
+      return refused("damaged", `the disk failed while ${doing}: ${messageOf(error)}`, { cause: error });
+    default:
+      return codeOf(error) === "" && error instanceof Error
+        ? error
+        : new StorageError("internal", `failed while ${doing}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+export const openFile = (path: string, flags: string): Promise<number> =>
+  new Promise((resolve, reject) => open(path, flags, 0o600, (error, fd) => (error ? reject(error) : resolve(fd))));
+
+export const closeFile = (fd: number): Promise<void> =>
+  new Promise((resolve, reject) => close(fd, (error) => (error ? reject(error) : resolve())));
+
+export const syncData = (fd: number): Promise<void> =>
+  new Promise((resolve, reject) => fdatasync(fd, (error) => (error ? reject(error) : resolve())));
+
+export const syncFolder = (fd: number): Promise<void> =>
+  new Promise((resolve, reject) => fsync(fd, (error) => (error ? reject(error) : resolve())));
+
+/** Gone already is fine. */
+export const removeFile = (path: string): Promise<void> =>
+  new Promise((resolve, reject) =>
+    unlink(path, (error) => (error && error.code !== "ENOENT" ? reject(error) : resolve())),
+  );
+
+type Vectored = (
+  fd: number,
+  pieces: readonly NodeJS.ArrayBufferView[],
+  position: number,
+  done: (error: NodeJS.ErrnoException | null, bytes: number) => void,
+) => void;
+
+/** Repeats a call that moved less than all: settles with what was moved, which is less only where `call` moved nothing. */
+function whole(call: Vectored, fd: number, pieces: readonly Buffer[], position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let wanted = 0;
+    for (const piece of pieces) wanted += piece.length;
+    let moved = 0;
+    const again = (rest: readonly Buffer[]) =>
+      call(fd, rest, position + moved, (error, bytes) => {
+        if (error) return reject(error);
+        moved += bytes;
+        if (bytes === 0 || moved === wanted) resolve(moved);
+        else again(behind(rest, bytes));
+      });
+    if (wanted === 0) resolve(0);
+    else again(pieces);
+  });
+}
+
+function behind(pieces: readonly Buffer[], bytes: number): Buffer[] {
+  let skip = bytes;
+  const rest: Buffer[] = [];
+  for (const piece of pieces) {
+    if (skip < piece.length) rest.push(piece.subarray(skip));
+    skip = Math.max(0, skip - piece.length);
+  }
+  return rest;
+}
+
+/** Fills the pieces from the file; settles with less than all at its end. */
+export const readPieces = (fd: number, pieces: readonly Buffer[], position: number): Promise<number> =>
+  whole(readv, fd, pieces, position);
+
+export async function writePieces(fd: number, pieces: readonly Buffer[], position: number): Promise<void> {
+  let wanted = 0;
+  for (const piece of pieces) wanted += piece.length;
+  if ((await whole(writev, fd, pieces, position)) < wanted) throw new Error("the disk took no more bytes");
+}
