@@ -1,0 +1,65 @@
+import { S3Error } from "../src/errors/s3-error.js";
+import type { Bucket } from "../src/model/bucket.js";
+import type { ObjectAttributes, ObjectVersion, Pairs } from "../src/model/object.js";
+import { accessOfNewObject } from "./access/new-acl.js";
+import { readMetadata, storageClassOf, type WrittenMetadata } from "./attributes.js";
+import { addChecksumHeaders } from "./checksum-headers.js";
+import { lockOfNewObject } from "./object-lock.js";
+import { tagsFromHeader } from "./tags.js";
+import type { RequestContext } from "./types.js";
+import { hasVersions } from "./version-id.js";
+
+const NO_TAGS: Pairs = [];
+
+/** The tags that the request's header gives. @throws S3Error InvalidArgument, InvalidTag, BadRequest */
+export function headerTags(headers: ReadonlyMap<string, string>): Pairs {
+  const header = headers.get("x-amz-tagging");
+  return header === undefined ? NO_TAGS : tagsFromHeader(header);
+}
+
+/**
+ * All that a write's headers say of the object (PutObject, CreateMultipartUpload, CopyObject, PostObject). A copy gives
+ * the metadata and tags that it takes from its source.
+ *
+ * @param headers the request's; of a POST form its fields under the headers' names
+ * @throws S3Error for what the headers say wrong
+ */
+export function newObjectAttributes(
+  ctx: RequestContext,
+  bucket: Bucket,
+  headers: ReadonlyMap<string, string>,
+  kept: { readonly metadata?: WrittenMetadata; readonly tags?: Pairs } = {},
+): ObjectAttributes {
+  const { contentType, system, user } = kept.metadata ?? readMetadata(headers);
+  const { ownerId, acl } = accessOfNewObject(ctx, bucket, headers);
+  const { retention, legalHold } = lockOfNewObject(bucket, headers, Date.now());
+  return {
+    contentType,
+    system,
+    user,
+    storageClass: storageClassOf(headers),
+    tags: kept.tags ?? headerTags(headers),
+    acl,
+    ownerId,
+    retention,
+    legalHold: headers.has("x-amz-object-lock-legal-hold") ? legalHold : null,
+  };
+}
+
+/** The headers of an answer to a write: ETag, version, checksum. */
+export function writtenHeaders(bucket: Bucket, version: ObjectVersion): Record<string, string> {
+  const headers: Record<string, string> = { etag: `"${version.etag}"` };
+  if (hasVersions(bucket)) headers["x-amz-version-id"] = version.versionId;
+  addChecksumHeaders(headers, version.checksum);
+  return headers;
+}
+
+/**
+ * A body of unknown length must say at least that it ends by itself.
+ *
+ * @throws S3Error MissingContentLength
+ */
+export function requireLength(ctx: RequestContext): void {
+  if (ctx.body.lengthBytes !== undefined || ctx.request.headers.has("transfer-encoding")) return;
+  throw new S3Error("MissingContentLength");
+}
