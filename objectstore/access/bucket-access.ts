@@ -2,6 +2,7 @@ import { StorageError } from "../../src/errors/storage-error.js";
 import type { Bucket } from "../../src/model/bucket.js";
 import type { GatewaySettings } from "../types.js";
 import { type Acl, readAcl } from "./acl.js";
+import { type BucketPolicy, compileStoredPolicy } from "./bucket-policy.js";
 import { isOwnership, type Ownership } from "./ownership.js";
 import { type PublicAccessBlock, readPublicAccessBlock } from "./public-access-block.js";
 
@@ -11,6 +12,18 @@ export interface BucketAccess {
   readonly ownership: Ownership | undefined;
   readonly block: PublicAccessBlock;
   readonly acl: Acl;
+  /** "damaged": it cannot be read, so it denies all but what mends it. */
+  readonly policy: BucketPolicy | "damaged" | undefined;
+}
+
+function readPolicy(bucket: Bucket): BucketAccess["policy"] {
+  const stored = bucket.config.policy;
+  if (stored === undefined) return undefined;
+  try {
+    return compileStoredPolicy(stored, bucket.name);
+  } catch {
+    return "damaged";
+  }
 }
 
 function readOwnership(stored: string | undefined): Ownership | undefined {
@@ -30,6 +43,7 @@ export function bucketAccess(bucket: Bucket): BucketAccess {
     ownership: readOwnership(bucket.config.ownership),
     block: readPublicAccessBlock(bucket.config.publicAccessBlock),
     acl: readAcl(bucket.config.acl, bucket.ownerId),
+    policy: readPolicy(bucket),
   };
   known.set(bucket, access);
   return access;

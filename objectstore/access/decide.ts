@@ -1,20 +1,35 @@
 import { S3Error } from "../../src/errors/s3-error.js";
 import type { Bucket } from "../../src/model/bucket.js";
 import type { ObjectVersion } from "../../src/model/object.js";
-import type { Authentication, Caller, GatewaySettings, Need, S3Request } from "../types.js";
-import { permits, readAcl } from "./acl.js";
-import { ACTIONS } from "./actions.js";
+import type { S3Request } from "../types.js";
+import type { AccessQuestion } from "./access-question.js";
+import { callerId, permits, readAcl } from "./acl.js";
+import { ACTIONS, POLICY_ACTIONS } from "./actions.js";
 import { type BucketAccess, bucketAccess } from "./bucket-access.js";
+import { evaluate, type Verdict } from "./evaluate.js";
+import { identityPolicy } from "./identity-policy.js";
 
-/** One question of who may do what. All facts come in here: nothing is read from anywhere else. */
-export interface AccessQuestion {
-  readonly caller: Caller;
-  /** The bucket that the need is about; undefined for the service, and for a bucket that is not there yet. */
-  readonly bucket: Bucket | undefined;
-  readonly need: Need;
-  readonly request: S3Request;
-  readonly auth: Authentication;
-  readonly settings: Pick<GatewaySettings, "rootUserId" | "defaultOwnership" | "region">;
+export type { AccessQuestion } from "./access-question.js";
+
+/** What a bucket's policy says; one that cannot be read denies. */
+function verdictOfBucket(access: BucketAccess | undefined, question: AccessQuestion): Verdict {
+  const policy = access?.policy;
+  if (policy === undefined) return "none";
+  return policy === "damaged" ? "deny" : evaluate(policy, question);
+}
+
+function verdictOfUser(question: AccessQuestion): Verdict {
+  const { caller } = question;
+  const policy = caller.kind === "user" ? identityPolicy(caller.user) : undefined;
+  if (policy === undefined) return "none";
+  return policy === "damaged" ? "deny" : evaluate(policy, question);
+}
+
+/** RestrictPublicBuckets: a public policy gives nothing to who does not own the bucket, not even in its other statements. */
+function isRestricted({ caller }: AccessQuestion, bucket: Bucket, access: BucketAccess): boolean {
+  const { policy, block } = access;
+  if (!block.restrictPublicBuckets || typeof policy !== "object" || !policy.isPublic) return false;
+  return caller.kind === "anonymous" || caller.id !== bucket.ownerId;
 }
 
 /**
@@ -22,12 +37,38 @@ export interface AccessQuestion {
  * ownership and ACLs give.
  */
 export function isAllowed(question: AccessQuestion): boolean {
-  const { caller, need, bucket } = question;
+  const { caller, need } = question;
   const action = ACTIONS.get(need.action);
-  if (caller.kind === "root") return true;
+  // Neither has a bucket of which anything could be asked, even where another's has the name.
+  const bucketless = action?.resource === "service" || need.action === "s3:CreateBucket";
+  const bucket = bucketless ? undefined : question.bucket;
+  const access = bucket && bucketAccess(bucket);
+  if (caller.kind === "root") {
+    return (
+      access?.policy === undefined || POLICY_ACTIONS.has(need.action) || verdictOfBucket(access, question) !== "deny"
+    );
+  }
   if (action === undefined) return false;
-  if (action.resource === "service" || need.action === "s3:CreateBucket") return caller.kind === "user";
-  return bucket !== undefined && byOwnership(question, bucket);
+  const ofUser = verdictOfUser(question);
+  if (ofUser === "deny") return false;
+  const ofBucket = verdictOfBucket(access, question);
+  if (ofBucket === "deny") return false;
+  if (ofUser === "allow") return true;
+  if (!bucket || !access) return bucketless && caller.kind === "user" && caller.user.policies.length === 0;
+  if (ofBucket === "allow" && !isRestricted(question, bucket, access)) return true;
+  return byOwnership(question, bucket, access);
+}
+
+/**
+ * Whose buckets ListBuckets shows to a caller that may `s3:ListAllMyBuckets`: an owner's id, or undefined for all. A user
+ * sees its own; one whose policies allow the action sees all there are, as root does.
+ */
+export function ownerToList(question: Omit<AccessQuestion, "need" | "bucket">): string | undefined {
+  const { caller } = question;
+  if (caller.kind === "root") return undefined;
+  const need = { action: "s3:ListAllMyBuckets" };
+  const allowed = verdictOfUser({ ...question, need, bucket: undefined }) === "allow";
+  return allowed ? undefined : callerId(caller);
 }
 
 interface Parts {
@@ -59,9 +100,8 @@ function objectAclPermits(
 }
 
 /** What a caller has without any policy. */
-function byOwnership(question: AccessQuestion, bucket: Bucket): boolean {
+function byOwnership(question: AccessQuestion, bucket: Bucket, access: BucketAccess): boolean {
   const { caller, need } = question;
-  const access = bucketAccess(bucket);
   const enforced = (access.ownership ?? question.settings.defaultOwnership) === "BucketOwnerEnforced";
   const parts: Parts = { question, bucket, access, enforced };
   const signed = caller.kind !== "anonymous";
