@@ -3,6 +3,7 @@ import { StorageError } from "../src/errors/storage-error.js";
 import type { Bucket } from "../src/model/bucket.js";
 import type { ObjectVersion, Pairs } from "../src/model/object.js";
 import { hasAclHeaders } from "./access/acl-headers.js";
+import { tagConditions } from "./access/condition-keys.js";
 import { bareEtag } from "./http/conditions.js";
 import { parseIsoTime } from "./iso-time.js";
 import { tagsFromHeader } from "./tags.js";
@@ -32,11 +33,7 @@ const DAY_MS = 86_400_000;
 
 /** Adds `s3:requestobjecttag/KEY` of each tag, and their keys. */
 export function addTagConditions(conditions: Conditions, tags: Pairs): void {
-  for (const [key, value] of tags) conditions.set(`s3:requestobjecttag/${key.toLowerCase()}`, [value]);
-  conditions.set(
-    "s3:requestobjecttagkeys",
-    tags.map(([key]) => key),
-  );
+  for (const [key, values] of tagConditions(tags)) conditions.set(key, values);
 }
 
 /** Adds `s3:object-lock-remaining-retention-days` of a retention asked for. */

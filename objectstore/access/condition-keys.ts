@@ -72,10 +72,10 @@ function contentSha256({ request, auth }: AccessQuestion): readonly string[] | u
   return auth.type !== "anonymous" && auth.payload.kind === "unsigned" ? ["UNSIGNED-PAYLOAD"] : undefined;
 }
 
-/** A version of the query, or of what the action is about where an operation looked one up (the source of a copy). */
+/** The version that the action is on, where it is an action on versions; else the one that the query names. */
 function versionId({ request, need }: AccessQuestion): readonly string[] | undefined {
-  if (need.bucket !== undefined) return one(need.object?.versionId);
-  return one(request.query.get("versionId"));
+  const looked = need.action.includes("Version") ? need.object?.versionId : undefined;
+  return one(looked ?? request.query.get("versionId"));
 }
 
 function retainUntil({ request, need }: AccessQuestion): string | undefined {

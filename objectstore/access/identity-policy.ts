@@ -33,12 +33,12 @@ export function identityPolicy(user: User): IdentityPolicy | undefined {
  *
  * @throws StorageError invalid-argument saying what is wrong
  */
-export function checkIdentityPolicy(document: string): void {
+export function checkIdentityPolicy(name: string, document: string): void {
   try {
     parsePolicy(document, { kind: "identity" });
   } catch (error) {
     if (!(error instanceof S3Error)) throw error;
     const detail = error.fields.Detail;
-    throw invalid(`policy: ${error.message}${detail === undefined ? "" : ` (${detail})`}`);
+    throw invalid(`policy ${name}: ${error.message}${detail === undefined ? "" : ` (${detail})`}`);
   }
 }

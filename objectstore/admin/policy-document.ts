@@ -1,7 +1,6 @@
 import { invalid } from "../../src/errors/storage-error.js";
+import { checkIdentityPolicy } from "../access/identity-policy.js";
 
-// IAM has 6,144 characters; here as many as a bucket's policy may have.
-const MAX_POLICY_BYTES = 20 * 1024;
 const POLICY_NAME = /^[\w+=,.@-]{1,128}$/;
 
 /** @throws StorageError invalid-argument saying what is wrong with the name or the document */
@@ -10,12 +9,6 @@ export function checkedPolicy(name: string, document: string): { name: string; d
     throw invalid(
       `policy ${JSON.stringify(name.slice(0, 64))}: 1 to 128 letters, digits and + = , . @ _ - are possible`,
     );
-  if (Buffer.byteLength(document) > MAX_POLICY_BYTES)
-    throw invalid(`policy ${name}: more than ${MAX_POLICY_BYTES} bytes`);
-  try {
-    JSON.parse(document);
-  } catch {
-    throw invalid(`policy ${name} is not JSON`);
-  }
+  checkIdentityPolicy(name, document);
   return { name, document };
 }

@@ -278,18 +278,18 @@ describe("a user's policy", () => {
     ["actions of the service", { Action: "s3:ListAllMyBuckets", Resource: "*" }],
     ["actions of other services", { Action: ["s3:*", "ec2:Describe*", "admin:*"] }],
   ])("%s: taken", (_, change) => {
-    expect(() => checkIdentityPolicy(one(change))).not.toThrow();
+    expect(() => checkIdentityPolicy("p", one(change))).not.toThrow();
   });
 
   it("a principal: refused", () => {
-    expect(() => checkIdentityPolicy(one({ Principal: { AWS: "bob" } }))).toThrow(
-      "policy: Policy document should not specify a principal",
+    expect(() => checkIdentityPolicy("p", one({ Principal: { AWS: "bob" } }))).toThrow(
+      "policy p: Policy document should not specify a principal",
     );
   });
 
   it("an unknown action of S3: refused, and named", () => {
-    expect(() => checkIdentityPolicy(one({ Action: "s3:GetObjects" }))).toThrow(
-      "policy: Policy has invalid action (s3:GetObjects)",
+    expect(() => checkIdentityPolicy("p", one({ Action: "s3:GetObjects" }))).toThrow(
+      "policy p: Policy has invalid action (s3:GetObjects)",
     );
   });
 });
