@@ -1,6 +1,8 @@
+import { z } from "zod";
 import { S3Error } from "../src/errors/s3-error.js";
 import type { Pairs } from "../src/model/object.js";
-import { childOf, expectChildren, malformedXml, parseDocument, textOf } from "./xml/read.js";
+import { bucketDocument } from "./bucket-config.js";
+import { childOf, expectChildren, malformedXml, parseDocument, textOf, type XmlElement } from "./xml/read.js";
 import { element, leaf, xmlDocument } from "./xml/write.js";
 
 /** How many tags each may have, and what S3 says when there are more (user guide, "Categorizing your objects using tags"). */
@@ -96,16 +98,38 @@ export function tagsFromXml(text: string, tagged: Tagged): Pairs {
   expectChildren(tagging, ["TagSet"]);
   const set = childOf(tagging, "TagSet");
   if (!set) throw malformedXml("Tagging has no TagSet");
+  return tagsOfSet(set, tagged);
+}
+
+/**
+ * The tags of an element that holds `Tag` elements alone.
+ *
+ * @throws S3Error MalformedXML, InvalidTag, BadRequest
+ */
+export function tagsOfSet(set: XmlElement, tagged: Tagged): Pairs {
   expectChildren(set, [], ["Tag"]);
-  const tags = set.children.map((tag): [string, string] => {
-    expectChildren(tag, ["Key", "Value"]);
-    const key = textOf(tag, "Key");
-    const value = textOf(tag, "Value");
-    if (key === undefined || value === undefined) throw malformedXml("a Tag needs a Key and a Value");
-    return [key, value];
-  });
+  const tags = set.children.map(tagOf);
   checkTags(tags, tagged);
   return tags;
+}
+
+/** @throws S3Error MalformedXML */
+export function tagOf(tag: XmlElement): [key: string, value: string] {
+  expectChildren(tag, ["Key", "Value"]);
+  const key = textOf(tag, "Key");
+  const value = textOf(tag, "Value");
+  if (key === undefined || value === undefined) throw malformedXml("a Tag needs a Key and a Value");
+  return [key, value];
+}
+
+const STORED_TAGS = z.array(z.tuple([z.string(), z.string()]));
+
+/** The bucket's own tags, or undefined where it has none. */
+export const bucketTagsOf = bucketDocument<Pairs>("tagging", STORED_TAGS);
+
+/** The form for `config.tagging`. */
+export function storedTags(tags: Pairs): string | null {
+  return tags.length === 0 ? null : JSON.stringify(tags);
 }
 
 /** A `Tagging` document. */
