@@ -70,9 +70,10 @@ function retentionFromHeaders(headers: ReadonlyMap<string, string>, nowMs: numbe
   return { mode, untilMs };
 }
 
-function legalHoldFromHeaders(headers: ReadonlyMap<string, string>): boolean {
+function legalHoldFromHeaders(headers: ReadonlyMap<string, string>): boolean | null {
   const hold = headers.get(HOLD);
-  if (hold === undefined || hold === "OFF") return false;
+  if (hold === undefined) return null;
+  if (hold === "OFF") return false;
   if (hold !== "ON") throw invalidHeader(HOLD, hold, "Legal Hold must be either of 'ON' or 'OFF'");
   return true;
 }
@@ -87,9 +88,9 @@ export function lockOfNewObject(
   bucket: Bucket,
   headers: ReadonlyMap<string, string>,
   nowMs: number,
-): { retention: Retention | null; legalHold: boolean } {
+): { retention: Retention | null; legalHold: boolean | null } {
   if (hasLockHeaders(headers)) requireObjectLock(bucket);
-  else if (!bucket.objectLock) return { retention: null, legalHold: false };
+  else if (!bucket.objectLock) return { retention: null, legalHold: null };
   const legalHold = legalHoldFromHeaders(headers);
   const asked = retentionFromHeaders(headers, nowMs);
   if (asked) return { retention: asked, legalHold };

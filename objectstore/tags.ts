@@ -13,6 +13,9 @@ const LIMITS = {
 
 export type Tagged = keyof typeof LIMITS;
 
+/** Room for fifty tags of the longest keys and values, each character an entity. */
+export const MAX_TAGGING_BYTES = 256 * 1024;
+
 /** In UTF-16 units, as S3 counts. */
 const MAX_KEY_LENGTH = 128;
 const MAX_VALUE_LENGTH = 256;

@@ -53,7 +53,7 @@ function codeOf(run: () => unknown): string {
 
 describe("the lock of a new object", () => {
   it("no headers, a bucket without object lock: none", () => {
-    expect(lockOfNewObject(bucketWith(false), new Map(), NOW)).toEqual({ retention: null, legalHold: false });
+    expect(lockOfNewObject(bucketWith(false), new Map(), NOW)).toEqual({ retention: null, legalHold: null });
   });
 
   it("no headers, a default of days: from now on", () => {
