@@ -75,11 +75,12 @@ export interface RequestBody {
   /** What the client declared of a checksum: by header, by trailer, or by algorithm alone. */
   readonly declared: { readonly algorithm: ChecksumAlgorithm; readonly value: string | undefined } | undefined;
   /**
-   * A small document, whole, with its declared digests verified.
+   * A small document, whole, with its declared digests verified. `checksumHeaders: "ignored"` where x-amz-checksum-*
+   * speak of an object and not of this document: CompleteMultipartUpload.
    *
    * @throws S3Error MaxMessageLengthExceeded, IncompleteBody, BadDigest ...
    */
-  text(limitBytes: number): Promise<string>;
+  text(limitBytes: number, options?: { checksumHeaders?: "ignored" }): Promise<string>;
   /**
    * The bytes for an engine: one Buffer where the body is small, which is why this waits. `algorithm`: what is computed
    * where the client declared none.

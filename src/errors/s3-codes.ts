@@ -28,6 +28,7 @@ export const S3_CODES = {
   ],
   InvalidBucketName: [400, "The specified bucket is not valid"],
   InvalidBucketState: [409, "The request is not valid for the current state of the bucket"],
+  InvalidChunkSizeError: [403, "Only the last chunk is allowed to have a size less than 8192 bytes"],
   InvalidDigest: [400, "The Content-MD5 or checksum value you specified is not valid"],
   InvalidLocationConstraint: [400, "The specified location constraint is not valid"],
   InvalidObjectState: [403, "The operation is not valid for the object's storage class"],
@@ -47,6 +48,10 @@ export const S3_CODES = {
   MalformedACLError: [400, "The XML you provided was not well-formed or did not validate against our published schema"],
   MalformedPOSTRequest: [400, "The body of your POST request is not well-formed multipart/form-data"],
   MalformedPolicy: [400, "Policy has invalid resource or is not valid JSON"],
+  MalformedTrailerError: [
+    400,
+    "The request contained trailing data that was not well-formed or did not conform to our published schema.",
+  ],
   MalformedXML: [400, "The XML you provided was not well-formed or did not validate against our published schema"],
   MaxMessageLengthExceeded: [400, "Your request was too big"],
   MaxPostPreDataLengthExceededError: [400, "Your POST request fields preceding the upload file were too large"],
