@@ -1,0 +1,103 @@
+import type { ServerResponse } from "node:http";
+import { S3Error, toS3Error } from "../../src/errors/s3-error.js";
+import type { S3Response } from "../types.js";
+import { errorXml } from "../xml/write.js";
+import { HOST_ID } from "./request-id.js";
+
+/** Statuses whose responses have no body, whatever it is. */
+const hasNoBody = (status: number) => status === 204 || status === 304 || status < 200;
+
+/**
+ * Writes a response whole. Settles when the last byte is with the kernel, or the client is gone.
+ *
+ * @returns how many bytes of body were sent
+ */
+export async function respond(
+  outgoing: ServerResponse,
+  method: string,
+  requestId: string,
+  response: S3Response,
+  extraHeaders: Readonly<Record<string, string>> | undefined,
+): Promise<number> {
+  const { status, headers, body } = response;
+  headers["x-amz-request-id"] = requestId;
+  headers["x-amz-id-2"] = HOST_ID;
+  if (extraHeaders) Object.assign(headers, extraHeaders);
+  try {
+    if (body === undefined || hasNoBody(status)) {
+      if (method !== "HEAD" && !hasNoBody(status) && headers["content-length"] === undefined)
+        headers["content-length"] = "0";
+      outgoing.writeHead(status, headers);
+      outgoing.end();
+      return 0;
+    }
+    if (typeof body === "string" || Buffer.isBuffer(body)) {
+      const lengthBytes = typeof body === "string" ? Buffer.byteLength(body) : body.length;
+      headers["content-length"] = String(lengthBytes);
+      outgoing.writeHead(status, headers);
+      outgoing.end(method === "HEAD" ? undefined : body);
+      return method === "HEAD" ? 0 : lengthBytes;
+    }
+    if (response.lengthBytes !== undefined) headers["content-length"] = String(response.lengthBytes);
+    outgoing.writeHead(status, headers);
+    if (method === "HEAD") {
+      outgoing.end();
+      return 0;
+    }
+    return await stream(outgoing, body, response.lengthBytes);
+  } finally {
+    response.close?.();
+  }
+}
+
+/**
+ * A failure in the middle of a body cannot be told any more: the connection is cut, so that the client sees too few
+ * bytes and never a whole response with wrong ones.
+ */
+async function stream(outgoing: ServerResponse, body: AsyncIterable<Buffer>, lengthBytes: number | undefined) {
+  let sentBytes = 0;
+  try {
+    for await (const chunk of body) {
+      if (outgoing.destroyed || outgoing.socket === null) return sentBytes;
+      sentBytes += chunk.length;
+      if (!outgoing.write(chunk) && !(await drained(outgoing))) return sentBytes;
+    }
+    if (lengthBytes !== undefined && sentBytes !== lengthBytes)
+      throw new S3Error("InternalError", `${sentBytes} bytes where ${lengthBytes} were due`);
+    outgoing.end();
+    return sentBytes;
+  } catch (error) {
+    outgoing.destroy();
+    throw error;
+  }
+}
+
+/** False when the client went away instead. */
+function drained(outgoing: ServerResponse): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (outgoing.destroyed) return resolve(false);
+    const settle = (whole: boolean) => {
+      outgoing.off("drain", onDrain);
+      outgoing.off("close", onClose);
+      resolve(whole);
+    };
+    const onDrain = () => settle(true);
+    const onClose = () => settle(false);
+    outgoing.on("drain", onDrain);
+    outgoing.on("close", onClose);
+  });
+}
+
+/** The response of a failure, as S3 words it. `resource`: the request's raw path. */
+export function errorResponse(error: unknown, method: string, requestId: string, resource: string): S3Response {
+  const failure: S3Error = toS3Error(error);
+  const headers: Record<string, string> = { ...failure.headers };
+  // The headers of 304 are the operation's to choose (ETag, Last-Modified).
+  if (method === "HEAD" || hasNoBody(failure.status)) return { status: failure.status, headers };
+  headers["content-type"] = "application/xml";
+  return {
+    status: failure.status,
+    headers,
+    body: errorXml(failure.code, failure.message, resource, requestId, HOST_ID, failure.fields),
+  };
+}
