@@ -10,6 +10,8 @@ import { describeCommand } from "./cli/describe.js";
 import { doctorCommand } from "./cli/doctor.js";
 import { getCommand } from "./cli/get.js";
 import { objectCommand } from "./cli/object-scrub.js";
+import { objectstoreCommand } from "./cli/objectstore.js";
+import { objectstoreWorkerCommand } from "./cli/objectstore-worker.js";
 import { poolCommand } from "./cli/pool.js";
 import { serveCommand } from "./cli/serve.js";
 import { userCommand } from "./cli/user.js";
@@ -26,6 +28,8 @@ const program = new Command("granary")
   .showHelpAfterError("run with --help to see what is possible");
 
 for (const role of ["up", "controller", "node"] as const) program.addCommand(serveCommand(role, version));
+program.addCommand(objectstoreCommand(version));
+program.addCommand(objectstoreWorkerCommand(), { hidden: true });
 program.addCommand(poolCommand());
 program.addCommand(applyCommand());
 program.addCommand(deleteCommand());

@@ -51,41 +51,34 @@ export async function respond(
 }
 
 /**
- * A failure in the middle of a body cannot be told any more: the connection is cut, so that the client sees too few
- * bytes and never a whole response with wrong ones.
+ * A chunk is its engine's again as soon as the next is asked for, so that one waits until the kernel has it. A failure in
+ * the middle of a body cannot be told any more: the connection is cut, and the client sees too few bytes, never wrong ones.
  */
 async function stream(outgoing: ServerResponse, body: AsyncIterable<Buffer>, lengthBytes: number | undefined) {
   let sentBytes = 0;
+  let flushed = () => {};
+  const onFlushed = () => flushed();
+  outgoing.on("close", onFlushed);
   try {
     for await (const chunk of body) {
-      if (outgoing.destroyed || outgoing.socket === null) return sentBytes;
+      if (outgoing.destroyed) return sentBytes;
       sentBytes += chunk.length;
-      if (!outgoing.write(chunk) && !(await drained(outgoing))) return sentBytes;
+      await new Promise<void>((resolve) => {
+        flushed = resolve;
+        outgoing.write(chunk, onFlushed);
+      });
     }
+    if (outgoing.destroyed) return sentBytes;
     if (lengthBytes !== undefined && sentBytes !== lengthBytes)
-      throw new S3Error("InternalError", `${sentBytes} bytes where ${lengthBytes} were due`);
+      throw new S3Error("InternalError", `${sentBytes} bytes of a body where ${lengthBytes} were due`);
     outgoing.end();
     return sentBytes;
   } catch (error) {
     outgoing.destroy();
     throw error;
+  } finally {
+    outgoing.off("close", onFlushed);
   }
-}
-
-/** False when the client went away instead. */
-function drained(outgoing: ServerResponse): Promise<boolean> {
-  return new Promise((resolve) => {
-    if (outgoing.destroyed) return resolve(false);
-    const settle = (whole: boolean) => {
-      outgoing.off("drain", onDrain);
-      outgoing.off("close", onClose);
-      resolve(whole);
-    };
-    const onDrain = () => settle(true);
-    const onClose = () => settle(false);
-    outgoing.on("drain", onDrain);
-    outgoing.on("close", onClose);
-  });
 }
 
 /** The response of a failure, as S3 words it. `resource`: the request's raw path. */

@@ -10,19 +10,21 @@ import { LocalVolumeEngine } from "../engines/local/index.js";
 import { readPool } from "../engines/local/pool.js";
 import { mountPool } from "../engines/local/pool-device.js";
 import type { Context } from "../engines/types.js";
-import { messageOf, StorageError } from "../errors/storage-error.js";
+import { StorageError } from "../errors/storage-error.js";
 import { type Exec, exec } from "../os/exec.js";
 import { observedExec } from "../os/observed-exec.js";
 import { assertTools } from "../os/tools.js";
 import { every } from "../runtime/every.js";
 import { loadCsi, streaming, unary } from "../runtime/grpc.js";
-import { type HealthServer, serveHealth } from "../runtime/health-http.js";
+import type { HealthServer } from "../runtime/health-http.js";
 import { KeyedLock } from "../runtime/keyed-lock.js";
 import { listen } from "../runtime/listen.js";
 import { openLog } from "../runtime/log.js";
 import { type Metrics, openMetrics, type PoolFigures, type RpcObserver } from "../runtime/metrics.js";
 import { claimDataDir } from "../runtime/server-file.js";
 import { crashAtStep } from "../runtime/steps.js";
+import { stopSignal } from "../runtime/stop-signal.js";
+import { openHealth } from "./open-health.js";
 import { resumeObjects } from "./resume-objects.js";
 
 export type Role = "up" | "controller" | "node";
@@ -144,25 +146,6 @@ const PROBE_MS = 10_000;
 // The shortest interval of reclaimSpace.
 const RECLAIM_CHECK_MS = 60_000;
 
-/** Null when it is switched off, or when the default address is another server's already: that must not stop a start. */
-async function openHealth(
-  config: Config,
-  log: Logger,
-  metrics: Metrics,
-  ready: () => Promise<void>,
-): Promise<HealthServer | null> {
-  if (config.metricsAddress === "") return null;
-  try {
-    const health = await serveHealth({ address: config.metricsAddress, metrics, ready });
-    log.info(`metrics on http://${health.address}/metrics`);
-    return health;
-  } catch (error) {
-    if (config.explicit.has("metricsAddress")) throw error;
-    log.warn(`no metrics and probes over HTTP: ${messageOf(error)}`);
-    return null;
-  }
-}
-
 function openEngine(config: Config, log: Logger, exec: Exec): Promise<LocalVolumeEngine> {
   return LocalVolumeEngine.open({
     poolDir: config.poolDir,
@@ -209,12 +192,6 @@ function addStreams(
     streaming(log, handler as Parameters<typeof streaming>[1], observe),
   ]);
   server.addService(definition(csi, name), Object.fromEntries(wrapped));
-}
-
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    for (const name of ["SIGTERM", "SIGINT"] as const) process.once(name, () => resolve());
-  });
 }
 
 const DRAIN_MS = 30_000;

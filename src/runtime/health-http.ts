@@ -6,7 +6,7 @@ import type { Metrics } from "./metrics.js";
 export interface HealthOptions {
   /** `host:port`; port 0 takes a free one. */
   address: string;
-  metrics: Metrics;
+  metrics: Pick<Metrics, "text">;
   /** Settles when the server can serve, rejects with the reason when not: what Probe answers. */
   ready: () => Promise<void>;
 }

@@ -1,0 +1,151 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command } from "commander";
+import type { Logger } from "pino";
+import { serveAdmin } from "../../objectstore/admin/server.js";
+import { addFigures, figuresText, type RequestFigures } from "../../objectstore/http/request-metrics.js";
+import { lifecycleRound } from "../../objectstore/lifecycle/round.js";
+import { openRootCredentials } from "../../objectstore/root-credentials.js";
+import type { GatewaySettings } from "../../objectstore/types.js";
+import { type Config, loadConfig } from "../config/config.js";
+import { type LocalObjectEngine, openObjectEngine, startObjectWriter } from "../engines/local/objects/index.js";
+import { invalid, messageOf, StorageError } from "../errors/storage-error.js";
+import { every } from "../runtime/every.js";
+import type { HealthServer } from "../runtime/health-http.js";
+import { openLog } from "../runtime/log.js";
+import { openMetrics } from "../runtime/metrics.js";
+import { claimDataDir } from "../runtime/server-file.js";
+import { crashAtStep } from "../runtime/steps.js";
+import { stopSignal } from "../runtime/stop-signal.js";
+import { startWorkers, type WorkerProcesses } from "../runtime/worker-processes.js";
+import { WORKER_COMMAND, type WorkerAnswer, type WorkerReady, type WorkerStart } from "./objectstore-worker.js";
+import { openHealth } from "./open-health.js";
+
+export function objectstoreCommand(version: string): Command {
+  return new Command("objectstore")
+    .description("run the S3 gateway on the embedded engine")
+    .option("--config <file>", "YAML config file")
+    .option("--data-dir <dir>", "where objects, credentials and sockets live (default /var/lib/granary)")
+    .option("--s3-listen <address>", "HOST:PORT to serve S3 on (default 127.0.0.1:9000; 0.0.0.0:9000 for every interface)")
+    .option("--workers <count>", "how many processes serve requests (default auto: as many as cores)")
+    .option("--tls-cert <file>", "PEM certificate chain; with --tls-key, S3 is served over HTTPS")
+    .option("--tls-key <file>", "PEM private key")
+    .option("--region <name>", "the region that signatures name (default us-east-1)")
+    .option("--domain <names>", "domains, with commas between them, under which BUCKET.DOMAIN is a bucket")
+    .option("--log-level <level>", "fatal, error, warn, info, debug or trace (default info)")
+    .option(
+      "--metrics-address <address>",
+      'HOST:PORT of /metrics, /healthz, /readyz, "" for none (default 127.0.0.1:9810)',
+    )
+    .action(async (flags: Record<string, string>) => serve(loadConfig(flags), version));
+}
+
+// A connection on which nothing moves for so long, in the middle of a request.
+const STALL_MS = 60_000;
+// Workers end requests of their own accord in 25 s.
+const DRAIN_MS = 30_000;
+const ASK_MS = 2_000;
+/** The root user's canonical id: the same at every start, so that what it owns stays its own when its keys change. */
+const ROOT_USER_ID = "root";
+
+/** Everything the object store is made of, in one place. Ends when SIGTERM or SIGINT has drained it. */
+async function serve(config: Config, _version: string): Promise<void> {
+  const log = openLog({ level: config.logLevel, role: "objectstore" });
+  const release = await claimDataDir(config.dataDir, "objectstore", config.s3Listen);
+  const dir = join(config.dataDir, "objects");
+  const inline = config.inlineBytes === undefined ? {} : { inlineBytes: config.inlineBytes };
+  const closing: (() => Promise<unknown>)[] = [release];
+  try {
+    if (config.crashAt !== "") crashAtStep(config.crashAt);
+    const root = await openRootCredentials(config, log);
+    const writer = await startObjectWriter({ dir, ...inline, crashAt: config.crashAt });
+    closing.push(() => writer.close());
+    const engine = await openObjectEngine({ dir, ...inline });
+    closing.push(() => engine.close());
+    const settings: GatewaySettings = {
+      region: config.region,
+      domains: config.domains,
+      rootUserId: ROOT_USER_ID,
+      lifecycleDayMs: config.lifecycleDayMs,
+      defaultOwnership: config.defaultObjectOwnership,
+    };
+    const workers = await startWorkers<WorkerStart, WorkerReady, WorkerAnswer>({
+      count: config.workers,
+      command: WORKER_COMMAND,
+      start: { ...startOf(config, dir, settings), root },
+      log,
+    });
+    closing.push(() => workers.stop(DRAIN_MS));
+    const admin = await serveAdmin({ dataDir: config.dataDir, engine, identities: engine.identities, settings, log });
+    closing.push(() => admin.close());
+    const health = await serveMetrics(config, log, engine, workers);
+    closing.push(async () => health?.close());
+    closing.push(runLifecycle(config, engine, settings, log));
+    log.info(`ready on ${config.tlsCert ? "https" : "http"}://${hostOf(config.s3Listen)}:${workers.ready.port}`);
+    const why = await Promise.race([stopSignal(), writer.ended]);
+    if (why instanceof Error) throw new StorageError("internal", `the object writer ended: ${messageOf(why)}`);
+    log.info("draining");
+  } finally {
+    for (const close of closing.reverse()) await close();
+  }
+}
+
+const hostOf = (address: string) => address.slice(0, address.lastIndexOf(":"));
+
+function startOf(config: Config, dir: string, settings: GatewaySettings): Omit<WorkerStart, "root"> {
+  return {
+    dir,
+    inlineBytes: config.inlineBytes,
+    listen: {
+      host: hostOf(config.s3Listen).replace(/^\[(.*)\]$/, "$1"),
+      port: Number(config.s3Listen.slice(config.s3Listen.lastIndexOf(":") + 1)),
+      tls: config.tlsCert ? { cert: pem("tlsCert", config.tlsCert), key: pem("tlsKey", config.tlsKey) } : null,
+      stallMs: STALL_MS,
+    },
+    settings,
+    trustedProxies: config.trustedProxies,
+    logLevel: config.logLevel,
+  };
+}
+
+function pem(key: string, path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    throw invalid(`config: ${key}: ${path} cannot be read: ${messageOf(error)}`);
+  }
+}
+
+/** The figures of all workers, those that ended included, beside this process's own. */
+async function serveMetrics(
+  config: Config,
+  log: Logger,
+  engine: LocalObjectEngine,
+  workers: WorkerProcesses<WorkerAnswer>,
+): Promise<HealthServer | null> {
+  const own = openMetrics();
+  let before: RequestFigures = addFigures([]);
+  workers.onEnded((last) => {
+    if (last) before = addFigures([before, { ...last, connections: 0 }]);
+  });
+  const metrics = {
+    async text() {
+      const { contentType, body } = await own.text();
+      return { contentType, body: body + figuresText(addFigures([before, ...(await workers.ask(ASK_MS))])) };
+    },
+  };
+  return openHealth(config, log, metrics, () =>
+    engine.probe({ signal: AbortSignal.timeout(ASK_MS), requestId: "readyz", log }),
+  );
+}
+
+function runLifecycle(config: Config, engine: LocalObjectEngine, settings: GatewaySettings, log: Logger) {
+  return every(config.lifecycleIntervalMs, async (signal) => {
+    try {
+      const counts = await lifecycleRound({ signal, requestId: "lifecycle", log }, engine, settings, Date.now());
+      log.debug({ ...counts }, "lifecycle round");
+    } catch (error) {
+      if (!signal.aborted) log.error({ err: error }, "lifecycle round failed");
+    }
+  });
+}
