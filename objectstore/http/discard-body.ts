@@ -19,7 +19,8 @@ export function discardBody(
   continued: boolean,
 ): void {
   const lengthText = message.headers["content-length"];
-  const hasBody = message.headers["transfer-encoding"] !== undefined || (lengthText !== undefined && lengthText !== "0");
+  const hasBody =
+    message.headers["transfer-encoding"] !== undefined || (lengthText !== undefined && lengthText !== "0");
   if (!hasBody || message.destroyed) return;
   if (message.headers.expect !== undefined && !continued) {
     headers.connection = "close";

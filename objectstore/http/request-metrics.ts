@@ -1,5 +1,7 @@
 /** Upper bounds of the duration buckets, in seconds. */
-export const BUCKETS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
+export const BUCKETS_S = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+] as const;
 
 /** One operation with one class of status, of one process. */
 export interface OperationFigures {
@@ -90,7 +92,10 @@ export function figuresText({ operations, damaged, connections }: RequestFigures
     "# HELP granary_s3_request_duration_seconds How long S3 requests took, by operation and status class",
     "# TYPE granary_s3_request_duration_seconds histogram",
   ];
-  const sent = ["# HELP granary_s3_sent_bytes_total Bytes of response bodies", "# TYPE granary_s3_sent_bytes_total counter"];
+  const sent = [
+    "# HELP granary_s3_sent_bytes_total Bytes of response bodies",
+    "# TYPE granary_s3_sent_bytes_total counter",
+  ];
   for (const [key, figures] of Object.entries(operations)) {
     const [operation, status] = key.split(" ");
     const labels = `operation="${operation}",status="${status}"`;

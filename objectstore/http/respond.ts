@@ -91,6 +91,13 @@ export function errorResponse(error: unknown, method: string, requestId: string,
   return {
     status: failure.status,
     headers,
-    body: errorXml(failure.code, failure.message, resource, requestId, HOST_ID, failure.fields),
+    body: errorXml({
+      code: failure.code,
+      message: failure.message,
+      resource,
+      requestId,
+      hostId: HOST_ID,
+      fields: failure.fields,
+    }),
   };
 }

@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
-import { type Gateway, serveRequest } from "./pipeline.js";
 import { S3Error } from "../../src/errors/s3-error.js";
-import { errorResponse } from "./respond.js";
+import { type Gateway, serveRequest } from "./pipeline.js";
 import { newRequestId } from "./request-id.js";
+import { errorResponse } from "./respond.js";
 
 export interface ListenOptions {
   readonly host: string;

@@ -18,20 +18,17 @@ import { claimDataDir } from "../runtime/server-file.js";
 import { crashAtStep } from "../runtime/steps.js";
 import { stopSignal } from "../runtime/stop-signal.js";
 import { startWorkers, type WorkerProcesses } from "../runtime/worker-processes.js";
+import type { ChildMessage, ParentMessage } from "./objectstore-child.js";
+import { addObjectstoreOptions } from "./objectstore-options.js";
 import { WORKER_COMMAND, type WorkerAnswer, type WorkerReady, type WorkerStart } from "./objectstore-worker.js";
 import { openHealth } from "./open-health.js";
 
 export function objectstoreCommand(version: string): Command {
-  return new Command("objectstore")
+  const command = new Command("objectstore")
     .description("run the S3 gateway on the embedded engine")
     .option("--config <file>", "YAML config file")
-    .option("--data-dir <dir>", "where objects, credentials and sockets live (default /var/lib/granary)")
-    .option("--s3-listen <address>", "HOST:PORT to serve S3 on (default 127.0.0.1:9000; 0.0.0.0:9000 for every interface)")
-    .option("--workers <count>", "how many processes serve requests (default auto: as many as cores)")
-    .option("--tls-cert <file>", "PEM certificate chain; with --tls-key, S3 is served over HTTPS")
-    .option("--tls-key <file>", "PEM private key")
-    .option("--region <name>", "the region that signatures name (default us-east-1)")
-    .option("--domain <names>", "domains, with commas between them, under which BUCKET.DOMAIN is a bucket")
+    .option("--data-dir <dir>", "where objects, credentials and sockets live (default /var/lib/granary)");
+  return addObjectstoreOptions(command)
     .option("--log-level <level>", "fatal, error, warn, info, debug or trace (default info)")
     .option(
       "--metrics-address <address>",
@@ -82,7 +79,8 @@ async function serve(config: Config, _version: string): Promise<void> {
     closing.push(async () => health?.close());
     closing.push(runLifecycle(config, engine, settings, log));
     log.info(`ready on ${config.tlsCert ? "https" : "http"}://${hostOf(config.s3Listen)}:${workers.ready.port}`);
-    const why = await Promise.race([stopSignal(), writer.ended]);
+    tellParent({ type: "ready" });
+    const why = await Promise.race([stopSignal(), parentGone(), writer.ended]);
     if (why instanceof Error) throw new StorageError("internal", `the object writer ended: ${messageOf(why)}`);
     log.info("draining");
   } finally {
@@ -116,6 +114,17 @@ function pem(key: string, path: string): string {
   }
 }
 
+function tellParent(message: ChildMessage): void {
+  if (process.connected) process.send?.(message);
+}
+
+/** Settles when `granary up`, which started this process, is gone; never where a person did. */
+function parentGone(): Promise<void> {
+  return new Promise((resolve) => {
+    process.once("disconnect", () => resolve());
+  });
+}
+
 /** The figures of all workers, those that ended included, beside this process's own. */
 async function serveMetrics(
   config: Config,
@@ -134,6 +143,9 @@ async function serveMetrics(
       return { contentType, body: body + figuresText(addFigures([before, ...(await workers.ask(ASK_MS))])) };
     },
   };
+  process.on("message", (message: ParentMessage) => {
+    if (message.type === "metrics") void metrics.text().then(({ body }) => tellParent({ type: "metrics", text: body }));
+  });
   return openHealth(config, log, metrics, () =>
     engine.probe({ signal: AbortSignal.timeout(ASK_MS), requestId: "readyz", log }),
   );

@@ -24,13 +24,15 @@ import { type Metrics, openMetrics, type PoolFigures, type RpcObserver } from ".
 import { claimDataDir } from "../runtime/server-file.js";
 import { crashAtStep } from "../runtime/steps.js";
 import { stopSignal } from "../runtime/stop-signal.js";
+import { type ObjectstoreChild, startObjectstore } from "./objectstore-child.js";
+import { addObjectstoreOptions } from "./objectstore-options.js";
 import { openHealth } from "./open-health.js";
 import { resumeObjects } from "./resume-objects.js";
 
 export type Role = "up" | "controller" | "node";
 
 const DESCRIPTION: Record<Role, string> = {
-  up: "run controller and node in one process",
+  up: "run everything on this host: CSI controller and node, and the S3 gateway",
   controller: "run the CSI controller alone",
   node: "run the CSI node alone, on the controller's host",
 };
@@ -39,7 +41,7 @@ const DESCRIPTION: Record<Role, string> = {
 const SOCKET: Record<Role, string> = { up: "csi.sock", controller: "controller.sock", node: "node.sock" };
 
 export function serveCommand(role: Role, version: string): Command {
-  return new Command(role)
+  const command = new Command(role)
     .description(DESCRIPTION[role])
     .option("--config <file>", "YAML config file")
     .option("--data-dir <dir>", "where registry, pool and sockets live (default /var/lib/granary)")
@@ -52,18 +54,24 @@ export function serveCommand(role: Role, version: string): Command {
     .option(
       "--metrics-address <address>",
       'HOST:PORT of /metrics, /healthz, /readyz, "" for none (default 127.0.0.1:9810)',
-    )
-    .action(async (flags: Record<string, string>) => serve(role, loadConfig(flags, undefined, SOCKET[role]), version));
+    );
+  if (role === "up") addObjectstoreOptions(command.option("--no-s3-enabled", "serve no S3"));
+  return command.action(async ({ s3Enabled, ...flags }: Record<string, string | boolean>) => {
+    // commander's default of a --no- option is true, which must not win over the environment and the config file.
+    const given = s3Enabled === false ? { ...flags, s3Enabled } : flags;
+    return serve(role, loadConfig(given, undefined, SOCKET[role]), version, flags);
+  });
 }
 
 /** Everything a server is made of, in one place. Ends when SIGTERM or SIGINT has drained it. */
-async function serve(role: Role, config: Config, version: string): Promise<void> {
+async function serve(role: Role, config: Config, version: string, flags: Record<string, unknown>): Promise<void> {
   const log = openLog({ level: config.logLevel, role });
   const release = await claimDataDir(config.dataDir, role, config.csiEndpoint);
   const server = new Server({ "grpc.max_receive_message_length": 4 * 1024 * 1024 });
   const csi = loadCsi();
   let engine: LocalVolumeEngine | null = null;
   let ready = false;
+  let objects: ObjectstoreChild | null = null;
   const metrics = metricsOf(role, () => engine);
   const run = observedExec(exec, metrics.observeProcess);
   const probe = async (ctx: Context) => {
@@ -88,7 +96,11 @@ async function serve(role: Role, config: Config, version: string): Promise<void>
     metrics.observeRpc,
   );
   try {
-    health = await openHealth(config, log, metrics, async () => {
+    const text = async () => {
+      const { contentType, body } = await metrics.text();
+      return { contentType, body: body + ((await objects?.metricsText()) ?? "") };
+    };
+    health = await openHealth(config, log, { text }, async () => {
       if (!ready) throw new StorageError("unavailable", "starting up");
       await probe({ signal: AbortSignal.timeout(PROBE_MS), requestId: "readyz", log });
     });
@@ -119,6 +131,7 @@ async function serve(role: Role, config: Config, version: string): Promise<void>
       ? `, pool ${engine.pool.dir} ${engine.pool.reflink ? "with reflinks: snapshots and clones are instant" : "without reflinks: snapshots and clones copy extents (granary pool init makes a pool that has them)"}`
       : "";
     log.info(`ready on ${config.csiEndpoint}${reflink}`);
+    if (role === "up" && config.s3Enabled) objects = await startObjectstore(config, flags, log);
     const stopResuming = role === "up" ? resumeObjects(config, log) : async () => {};
     await stopSignal();
     log.info("draining");
@@ -126,6 +139,7 @@ async function serve(role: Role, config: Config, version: string): Promise<void>
     listener.close();
     await drain(server);
   } finally {
+    await objects?.stop();
     await stopReclaiming();
     await health?.close();
     await engine?.close();

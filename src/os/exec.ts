@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { StorageError } from "../errors/storage-error.js";
 
 /** A tool that could not do its work. `argv` holds the program and its redacted arguments. */
@@ -98,4 +98,43 @@ function abortedError(program: string, signal: AbortSignal | undefined): Storage
   return timedOut
     ? new StorageError("deadline-exceeded", `${program} did not end before the request's deadline and was stopped`)
     : new StorageError("cancelled", `the request was cancelled while ${program} ran`);
+}
+
+/** Another command of this program, that runs beside it and is talked to. */
+export interface ChildServer {
+  readonly pid: number;
+  /** Settles with how it ended, for people. */
+  readonly ended: Promise<string>;
+  send(message: unknown): void;
+  onMessage(listener: (message: unknown) => void): void;
+  terminate(): void;
+  kill(): void;
+}
+
+/**
+ * Starts `granary ARGS` with this process's environment and stderr. When this process dies, however it does, the child's
+ * channel closes, by which it knows.
+ *
+ * @param main the path of main.js
+ */
+export function startServer(main: string, args: readonly string[]): ChildServer {
+  const child: ChildProcess = spawn(process.execPath, [main, ...args], {
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+    // Ctrl-C goes to this process alone: it decides when the child ends.
+    detached: true,
+  });
+  const ended = new Promise<string>((resolve) => {
+    child.on("error", (error) => resolve(error.message));
+    child.on("exit", (code, signal) => resolve(signal ?? `exit code ${code}`));
+  });
+  return {
+    pid: child.pid ?? 0,
+    ended,
+    send: (message) => {
+      if (child.connected) child.send(message as object, () => {});
+    },
+    onMessage: (listener) => void child.on("message", listener),
+    terminate: () => void child.kill("SIGTERM"),
+    kill: () => void child.kill("SIGKILL"),
+  };
 }

@@ -94,7 +94,9 @@ class Pool<Start, Ready, Answer> implements WorkerProcesses<Answer> {
       worker.on("error", (error) => this.#options.log.warn(`worker ${worker.process.pid}: ${messageOf(error)}`));
       worker.on("exit", (code, signal) => {
         this.#workers.delete(worker.id);
-        reject(new StorageError("failed-precondition", `a worker ended at its start (${signal ?? `exit code ${code}`})`));
+        reject(
+          new StorageError("failed-precondition", `a worker ended at its start (${signal ?? `exit code ${code}`})`),
+        );
         if (isReady) this.#replace(state.startedMs, state.last, signal ?? `exit code ${code}`);
       });
       worker.send({ type: "start", start: this.#options.start } satisfies ToWorker<Start>);
