@@ -159,6 +159,8 @@ export interface Operation {
   readonly name: string;
   /** Has an object key; a bucket; neither. */
   readonly scope: "service" | "bucket" | "object";
+  /** Granary does not have it: `run` answers NotImplemented with its name. */
+  readonly refused?: true;
   run(ctx: RequestContext): Promise<S3Response>;
 }
 

@@ -6,6 +6,7 @@ export function unsupported(name: string, scope: Operation["scope"]): Operation 
   return {
     name,
     scope,
+    refused: true,
     async run() {
       throw new S3Error("NotImplemented", `${name} is not implemented`);
     },

@@ -5,7 +5,7 @@ import type { Logger } from "pino";
 import { serveAdmin } from "../../objectstore/admin/server.js";
 import { addFigures, figuresText, type RequestFigures } from "../../objectstore/http/request-metrics.js";
 import { lifecycleRound } from "../../objectstore/lifecycle/round.js";
-import { openRootCredentials } from "../../objectstore/root-credentials.js";
+import { rootCredentials } from "../../objectstore/root-credentials.js";
 import type { GatewaySettings } from "../../objectstore/types.js";
 import { type Config, loadConfig } from "../config/config.js";
 import { type LocalObjectEngine, openObjectEngine, startObjectWriter } from "../engines/local/objects/index.js";
@@ -14,7 +14,7 @@ import { every } from "../runtime/every.js";
 import type { HealthServer } from "../runtime/health-http.js";
 import { openLog } from "../runtime/log.js";
 import { openMetrics } from "../runtime/metrics.js";
-import { claimDataDir } from "../runtime/server-file.js";
+import { claimObjectStore } from "../runtime/server-file.js";
 import { crashAtStep } from "../runtime/steps.js";
 import { stopSignal } from "../runtime/stop-signal.js";
 import { startWorkers, type WorkerProcesses } from "../runtime/worker-processes.js";
@@ -48,13 +48,13 @@ const ROOT_USER_ID = "root";
 /** Everything the object store is made of, in one place. Ends when SIGTERM or SIGINT has drained it. */
 async function serve(config: Config, _version: string): Promise<void> {
   const log = openLog({ level: config.logLevel, role: "objectstore" });
-  const release = await claimDataDir(config.dataDir, "objectstore", config.s3Listen);
+  const claim = await claimObjectStore(config.dataDir);
   const dir = join(config.dataDir, "objects");
   const inline = config.inlineBytes === undefined ? {} : { inlineBytes: config.inlineBytes };
-  const closing: (() => Promise<unknown>)[] = [release];
+  const closing: (() => Promise<unknown>)[] = [() => claim.release()];
   try {
     if (config.crashAt !== "") crashAtStep(config.crashAt);
-    const root = await openRootCredentials(config, log);
+    const root = await rootCredentials({ dataDir: config.dataDir, configured: config.rootCredentials, log });
     const writer = await startObjectWriter({ dir, ...inline, crashAt: config.crashAt });
     closing.push(() => writer.close());
     const engine = await openObjectEngine({ dir, ...inline });
@@ -69,7 +69,10 @@ async function serve(config: Config, _version: string): Promise<void> {
     const workers = await startWorkers<WorkerStart, WorkerReady, WorkerAnswer>({
       count: config.workers,
       command: WORKER_COMMAND,
-      start: { ...startOf(config, dir, settings), root },
+      start: {
+        ...startOf(config, dir, settings),
+        root: { accessKey: root.accessKey, secretKey: root.secretKey.reveal() },
+      },
       log,
     });
     closing.push(() => workers.stop(DRAIN_MS));
@@ -78,7 +81,9 @@ async function serve(config: Config, _version: string): Promise<void> {
     const health = await serveMetrics(config, log, engine, workers);
     closing.push(async () => health?.close());
     closing.push(runLifecycle(config, engine, settings, log));
-    log.info(`ready on ${config.tlsCert ? "https" : "http"}://${hostOf(config.s3Listen)}:${workers.ready.port}`);
+    const s3Endpoint = `${config.tlsCert ? "https" : "http"}://${hostOf(config.s3Listen)}:${workers.ready.port}`;
+    await claim.announce({ s3Endpoint, adminSocket: admin.socketPath, adminTokenFile: admin.tokenFile });
+    log.info(`ready on ${s3Endpoint}`);
     tellParent({ type: "ready" });
     const why = await Promise.race([stopSignal(), parentGone(), writer.ended]);
     if (why instanceof Error) throw new StorageError("internal", `the object writer ended: ${messageOf(why)}`);

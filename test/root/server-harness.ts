@@ -87,7 +87,7 @@ export interface StartOptions {
   env?: Record<string, string>;
 }
 
-/** A real `granary up` on the sandbox's data dir; settled once it says that it is ready. */
+/** A real `granary up`, without its S3 gateway, on the sandbox's data dir; settled once it says that it is ready. */
 export async function startServer(sandbox: Sandbox, options: StartOptions = {}): Promise<TestServer> {
   const { role = "up", flags = [], env = {} } = options;
   const socket = join(sandbox.dir, `${role}.sock`);
@@ -97,7 +97,7 @@ export async function startServer(sandbox: Sandbox, options: StartOptions = {}):
   const child: ChildProcess = spawn(
     process.execPath,
     [MAIN, role, "--data-dir", sandbox.dataDir, "--csi-endpoint", endpoint, "--node-id", "host-1", ...flags],
-    { stdio: ["ignore", output, output], env: { ...process.env, ...env } },
+    { stdio: ["ignore", output, output], env: { ...process.env, GRANARY_S3_ENABLED: "false", ...env } },
   );
   closeSync(output);
   const log = () => readFileSync(logFile, "utf8");
