@@ -169,6 +169,8 @@ class RequestScope implements RequestContext {
     });
     this.#request = request;
     if (request.method === "OPTIONS") return preflight(request, await this.#findBucket());
+    // A page's script may read the refusal too: the bucket's rules are looked up before anything can be refused.
+    if (request.headers.has("origin")) this.#bucket = await this.#findBucket();
     this.#auth = authenticate(request, {
       identities: gateway.identities,
       root: gateway.root,
@@ -178,7 +180,7 @@ class RequestScope implements RequestContext {
     const operation = gateway.router.route(request);
     this.#operation = operation;
     if (request.bucket !== undefined) {
-      this.#bucket = await this.#findBucket();
+      this.#bucket ??= await this.#findBucket();
       if (this.#bucket) checkExpectedOwner(request, this.#bucket);
       else if (!WITHOUT_BUCKET.has(operation.name))
         throw new S3Error("NoSuchBucket", undefined, { fields: { BucketName: request.bucket } });
