@@ -5,7 +5,8 @@ import type { ObjectEngine } from "../../src/engines/object-engine.js";
 import { S3Error, toS3Error } from "../../src/errors/s3-error.js";
 import type { Bucket } from "../../src/model/bucket.js";
 import { checkExpectedOwner, isAllowed } from "../access/decide.js";
-import { authenticate, type RootCredentials } from "../auth/authenticate.js";
+import { authenticate } from "../auth/authenticate.js";
+import type { Authority } from "../auth/verify.js";
 import { openBody } from "../body/open-body.js";
 import { corsHeaders, preflight } from "../cors.js";
 import type { Router } from "../routing/route.js";
@@ -22,10 +23,10 @@ import type {
 } from "../types.js";
 import { clientAddressOf, type TrustedProxies } from "./client-address.js";
 import { discardBody } from "./discard-body.js";
+import { parseRequest } from "./request.js";
 import { newRequestId } from "./request-id.js";
 import type { RequestMetrics } from "./request-metrics.js";
 import { errorResponse, respond } from "./respond.js";
-import { parseRequest } from "./target.js";
 
 /** What every request of a gateway shares. */
 export interface Gateway {
@@ -33,7 +34,7 @@ export interface Gateway {
   readonly identities: IdentityStore;
   readonly router: Router;
   readonly settings: GatewaySettings;
-  readonly root: RootCredentials;
+  readonly root: Authority["root"];
   readonly trustedProxies: TrustedProxies;
   readonly metrics: RequestMetrics;
   readonly log: Logger;
@@ -127,7 +128,7 @@ class RequestScope implements RequestContext {
   }
 
   get body(): RequestBody {
-    this.#body ??= openBody(this.request, this.auth, { onFirstRead: () => this.#continue() });
+    this.#body ??= openBody(this.request, this.auth.payload, () => this.#continue());
     return this.#body;
   }
 

@@ -76,7 +76,10 @@ async function serve(config: Config, _version: string): Promise<void> {
       log,
     });
     closing.push(() => workers.stop(DRAIN_MS));
-    const admin = await serveAdmin({ dataDir: config.dataDir, engine, identities: engine.identities, settings, log });
+    const admin = await serveAdmin({
+      ...{ dataDir: config.dataDir, engine, identities: engine.identities, settings, log },
+      rootAccessKey: root.accessKey,
+    });
     closing.push(() => admin.close());
     const health = await serveMetrics(config, log, engine, workers);
     closing.push(async () => health?.close());
