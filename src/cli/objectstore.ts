@@ -4,13 +4,11 @@ import { Command } from "commander";
 import type { Logger } from "pino";
 import { serveAdmin } from "../../objectstore/admin/server.js";
 import { addFigures, figuresText, type RequestFigures } from "../../objectstore/http/request-metrics.js";
-import { lifecycleRound } from "../../objectstore/lifecycle/round.js";
 import { rootCredentials } from "../../objectstore/root-credentials.js";
 import type { GatewaySettings } from "../../objectstore/types.js";
 import { type Config, loadConfig } from "../config/config.js";
 import { type LocalObjectEngine, openObjectEngine, startObjectWriter } from "../engines/local/objects/index.js";
 import { invalid, messageOf, StorageError } from "../errors/storage-error.js";
-import { every } from "../runtime/every.js";
 import type { HealthServer } from "../runtime/health-http.js";
 import { openLog } from "../runtime/log.js";
 import { openMetrics } from "../runtime/metrics.js";
@@ -83,7 +81,6 @@ async function serve(config: Config, _version: string): Promise<void> {
     closing.push(() => admin.close());
     const health = await serveMetrics(config, log, engine, workers);
     closing.push(async () => health?.close());
-    closing.push(runLifecycle(config, engine, settings, log));
     const s3Endpoint = `${config.tlsCert ? "https" : "http"}://${hostOf(config.s3Listen)}:${workers.ready.port}`;
     await claim.announce({ s3Endpoint, adminSocket: admin.socketPath, adminTokenFile: admin.tokenFile });
     log.info(`ready on ${s3Endpoint}`);
@@ -157,15 +154,4 @@ async function serveMetrics(
   return openHealth(config, log, metrics, () =>
     engine.probe({ signal: AbortSignal.timeout(ASK_MS), requestId: "readyz", log }),
   );
-}
-
-function runLifecycle(config: Config, engine: LocalObjectEngine, settings: GatewaySettings, log: Logger) {
-  return every(config.lifecycleIntervalMs, async (signal) => {
-    try {
-      const counts = await lifecycleRound({ signal, requestId: "lifecycle", log }, engine, settings, Date.now());
-      log.debug({ ...counts }, "lifecycle round");
-    } catch (error) {
-      if (!signal.aborted) log.error({ err: error }, "lifecycle round failed");
-    }
-  });
 }
