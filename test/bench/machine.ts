@@ -10,7 +10,7 @@ export interface About {
   node: string;
   cpu: string;
   memoryGib: number;
-  /** Of the folder that the pools' files lay in. */
+  /** Of the folder that the data lay in. */
   fileSystem: string;
   /** Running processes, a mean over a minute, before the run: above the number of CPUs it was not alone. */
   loadBefore: number;
@@ -19,16 +19,17 @@ export interface About {
 const firstLine = (program: string, ...args: string[]) =>
   (spawnSync(program, args, { encoding: "utf8" }).stdout ?? "").trim().split("\n").at(-1)?.trim() ?? "";
 
-export function aboutThisMachine(argv: readonly string[]): About {
+/** `script` is the one of package.json that was run with `argv`; `dir` is on the file system that was measured. */
+export function aboutThisMachine(script: string, argv: readonly string[], dir = tmpdir()): About {
   const [cpu] = cpus();
   return {
-    command: `npm run bench:volumes -- ${argv.join(" ")}`.replace(/ -- $/, ""),
+    command: `npm run ${script} -- ${argv.join(" ")}`.replace(/ -- $/, ""),
     date: new Date().toISOString(),
     kernel: `${platform()} ${release()} ${arch()}`,
     node: process.version,
     cpu: `${cpus().length} x ${cpu?.model.trim() ?? "unknown"}`,
     memoryGib: Math.round(totalmem() / 1024 ** 3),
-    fileSystem: firstLine("findmnt", "-n", "-o", "FSTYPE,SIZE,AVAIL", "--target", tmpdir()).replace(/\s+/g, " "),
+    fileSystem: firstLine("findmnt", "-n", "-o", "FSTYPE,SIZE,AVAIL", "--target", dir).replace(/\s+/g, " "),
     loadBefore: loadavg()[0] ?? 0,
   };
 }
@@ -40,7 +41,7 @@ export function aboutList(about: About): string {
     `- date: ${about.date}`,
     `- kernel: ${about.kernel}; Node ${about.node}`,
     `- CPU: ${about.cpu}; memory: ${about.memoryGib} GiB`,
-    `- file system under the pools (type, size, free): ${about.fileSystem}`,
+    `- file system under the data (type, size, free): ${about.fileSystem}`,
     `- load before the run: ${about.loadBefore.toFixed(2)}`,
     "",
     "",

@@ -1,12 +1,13 @@
-import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
 import { Command, Option } from "commander";
 import { benchCopies } from "./copies.js";
 import { benchDataPath } from "./data-path.js";
 import { benchLifecycle } from "./lifecycle.js";
-import { type About, aboutList, aboutThisMachine } from "./machine.js";
-import { jsonReport, markdownTable, type Report, summary, textTable } from "./report.js";
+import { aboutThisMachine } from "./machine.js";
+import { jsonReport, type Report, summary, textTable } from "./report.js";
+import { RESULTS_DIR, saveReport } from "./saved-report.js";
 import { benchScale } from "./scale.js";
+import { stopSignal } from "./stop-signal.js";
 import type { Run } from "./world.js";
 
 const BENCHMARKS = {
@@ -25,8 +26,6 @@ interface Flags {
   json?: string;
 }
 
-const RESULTS_DIR = "bench/results";
-
 const command = new Command("npm run bench:volumes --")
   .description(
     "Measures volumes on a real server and real devices, each against the same work without Granary, in one run. " +
@@ -41,21 +40,16 @@ const command = new Command("npm run bench:volumes --")
 
 async function main(flags: Flags): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error("the benchmarks make devices and mounts: run them as root");
-  const stop = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
-    process.on(name, () => stop.abort(new Error(`stopped by ${name}`)));
-  // A reader that goes away (`| head`) would end the process at once, and leave mounts and a server behind.
-  for (const stream of [process.stdout, process.stderr])
-    stream.on("error", () => stop.abort(new Error("nobody reads the output any more")));
+  const signal = stopSignal();
   const run: Run = {
     quick: flags.quick === true,
-    signal: stop.signal,
+    signal,
     progress: (text) => process.stderr.write(`bench: ${text}\n`),
   };
-  const about = aboutThisMachine(process.argv.slice(2));
+  const about = aboutThisMachine("bench:volumes", process.argv.slice(2));
   const reports: Report[] = [];
   for (const name of NAMES.filter((known) => flags.only?.includes(known) ?? true)) {
-    stop.signal.throwIfAborted();
+    signal.throwIfAborted();
     const report = await BENCHMARKS[name](run);
     reports.push(report);
     process.stdout.write(`${report.sections.map(textTable).join("\n")}\n`);
@@ -64,17 +58,8 @@ async function main(flags: Flags): Promise<void> {
   const json = jsonReport(about, reports);
   if (flags.json !== undefined) writeFileSync(flags.json, json);
   else process.stdout.write(`\n${json}`);
-  if (flags.save !== undefined) save(flags.save === true ? RESULTS_DIR : flags.save, about, reports, json);
-}
-
-/** Two files of one name, after the run's date. */
-function save(dir: string, about: About, reports: readonly Report[], json: string): void {
-  mkdirSync(dir, { recursive: true });
-  const path = join(dir, `volumes-${about.date.slice(0, 19).replaceAll(":", "")}Z`);
-  const tables = reports.flatMap(({ sections }) => sections.map(markdownTable)).join("");
-  writeFileSync(`${path}.md`, `# Volumes: benchmarks\n\n${aboutList(about)}${tables}${summary(reports)}.\n`);
-  writeFileSync(`${path}.json`, json);
-  process.stderr.write(`bench: written to ${path}.md and .json\n`);
+  if (flags.save !== undefined)
+    saveReport(flags.save === true ? RESULTS_DIR : flags.save, "volumes", about, reports, json);
 }
 
 try {

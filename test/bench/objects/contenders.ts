@@ -1,19 +1,25 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Credentials } from "./sigv4.js";
+import type { Tool } from "./tools.js";
 
 const MAIN = fileURLToPath(new URL("../../../src/main.js", import.meta.url));
 
 export type ContenderName = "granary" | "minio" | "minio-sync" | "versitygw";
+export type ObjectOperation = "PUT" | "GET" | "HEAD" | "DELETE";
 
 /** One server with one set of settings. */
 export interface Contender {
   name: ContenderName;
   title: string;
-  /** What an acknowledged PUT and DELETE outlive. Best synced peer means the best of those that sync the operation. */
-  syncs: { PUT: boolean; DELETE: boolean };
-  /** The setting and what it syncs, in words for the table. */
+  /** What installs it; Granary is built from this tree. */
+  tool?: Tool;
+  /** Whether it syncs what it acknowledges, for the PUTs at least: no peer syncs its DELETEs. */
+  synced: boolean;
+  /** What its settings are and what it syncs with them, in words. By its sources, and by the table of system calls. */
   safety: string;
+  /** All but those of the same program with other settings, which do not matter to the others. */
+  operations: readonly ObjectOperation[];
   command(place: { dir: string; port: number; tools: string; credentials: Credentials }): {
     program: string;
     args: readonly string[];
@@ -21,11 +27,14 @@ export interface Contender {
   };
 }
 
+const ALL = ["PUT", "GET", "HEAD", "DELETE"] as const;
+
 export const GRANARY: Contender = {
   name: "granary",
   title: "Granary",
-  syncs: { PUT: true, DELETE: true },
-  safety: "the only setting: data, metadata and deletions are synced before they are acknowledged",
+  synced: true,
+  safety: "as it comes; PUT and DELETE are synced before they are acknowledged",
+  operations: ALL,
   command: ({ dir, port, credentials }) => ({
     program: process.execPath,
     args: [MAIN, "objectstore", "--data-dir", dir, "--s3-listen", `127.0.0.1:${port}`, "--workers", "auto"],
@@ -36,9 +45,12 @@ export const GRANARY: Contender = {
   }),
 };
 
-const minio = (env: Record<string, string>): Contender["command"] => {
-  return ({ dir, port, tools, credentials }) => ({
-    program: join(tools, "minio"),
+const MINIO: Tool = { program: "minio", source: "github.com/minio/minio@latest" };
+
+const minioCommand =
+  (settings: Record<string, string>): Contender["command"] =>
+  ({ dir, port, tools, credentials }) => ({
+    program: join(tools, MINIO.program),
     args: ["server", "--quiet", "--address", `127.0.0.1:${port}`, dir],
     env: {
       MINIO_ROOT_USER: credentials.accessKey,
@@ -46,34 +58,40 @@ const minio = (env: Record<string, string>): Contender["command"] => {
       // Neither belongs to storing objects: the web console, and asking home for a newer release.
       MINIO_BROWSER: "off",
       MINIO_UPDATE: "off",
-      ...env,
+      ...settings,
     },
   });
-};
+
+const VERSITYGW: Tool = { program: "versitygw", source: "github.com/versity/versitygw/cmd/versitygw@latest" };
 
 export const PEERS: readonly Contender[] = [
   {
     name: "minio",
     title: "MinIO",
-    syncs: { PUT: true, DELETE: false },
-    safety:
-      "as it comes: fdatasync of the new file before PUT is acknowledged; neither the rename that makes it visible nor a DELETE is synced",
-    command: minio({}),
+    tool: MINIO,
+    synced: true,
+    safety: "as it comes; a PUT's new file is synced, the rename that makes it visible is not; a DELETE is not synced",
+    operations: ALL,
+    command: minioCommand({}),
   },
   {
     name: "minio-sync",
     title: "MinIO, MINIO_FS_OSYNC=on",
-    syncs: { PUT: true, DELETE: false },
-    safety: "its safest setting: sync(2), of the whole machine, after the rename of every PUT; a DELETE is not synced",
-    command: minio({ MINIO_FS_OSYNC: "on" }),
+    tool: MINIO,
+    synced: true,
+    safety: "its safest setting: sync(2), of the whole machine, after each PUT's rename too; a DELETE is not synced",
+    operations: ["PUT", "DELETE"],
+    command: minioCommand({ MINIO_FS_OSYNC: "on" }),
   },
   {
     name: "versitygw",
     title: "versitygw",
-    syncs: { PUT: false, DELETE: false },
-    safety: "posix backend; it has no setting that syncs: an acknowledged PUT may be lost with the power",
+    tool: VERSITYGW,
+    synced: false,
+    safety: "its posix backend; it has no setting that syncs: an acknowledged PUT or DELETE may be lost with the power",
+    operations: ALL,
     command: ({ dir, port, tools, credentials }) => ({
-      program: join(tools, "versitygw"),
+      program: join(tools, VERSITYGW.program),
       // Without keep-alive it would be measured opening connections.
       args: ["--quiet", "--keep-alive", "--port", `127.0.0.1:${port}`, "posix", dir],
       env: { ROOT_ACCESS_KEY: credentials.accessKey, ROOT_SECRET_KEY: credentials.secretKey },

@@ -6,7 +6,18 @@ export interface ListPage {
   nextToken: string | undefined;
 }
 
-const occurrences = (text: string, part: string): number => text.split(part).length - 1;
+function occurrences(text: string, part: string): number {
+  let count = 0;
+  for (let at = text.indexOf(part); at >= 0; at = text.indexOf(part, at + part.length)) count++;
+  return count;
+}
+
+/** The text of the only element of a name; undefined when there is none. */
+function textOf(xml: string, name: string): string | undefined {
+  const from = xml.indexOf(`<${name}>`);
+  const to = from < 0 ? -1 : xml.indexOf(`</${name}>`, from);
+  return to < 0 ? undefined : xml.slice(from + name.length + 2, to);
+}
 
 const ENTITIES: Record<string, string> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'" };
 const unescapeXml = (text: string): string =>
@@ -23,9 +34,9 @@ const unescapeXml = (text: string): string =>
  * @throws Error for one that is none, or that is truncated and has no token
  */
 export function parseListPage(xml: string): ListPage {
-  if (!/<\/ListBucketResult>\s*$/.test(xml)) throw new Error("no whole ListBucketResult");
-  const token = /<NextContinuationToken>([^<]+)<\/NextContinuationToken>/.exec(xml)?.[1];
-  if (token === undefined && xml.includes("<IsTruncated>true</IsTruncated>"))
+  if (!xml.slice(-40).trimEnd().endsWith("</ListBucketResult>")) throw new Error("no whole ListBucketResult");
+  const token = textOf(xml, "NextContinuationToken");
+  if (token === undefined && textOf(xml, "IsTruncated") === "true")
     throw new Error("a truncated listing without a token");
   return {
     keys: occurrences(xml, "</Contents>"),

@@ -47,6 +47,8 @@ export interface LoadResult {
   bytes: number;
   /** From the first request's start to the last response's end. */
   seconds: number;
+  /** Of `seconds`, what a client waited for answers, as a mean of them: without what it did with the answers. */
+  waitedSeconds: number;
   p50Ms: number;
   p99Ms: number;
   maxMs: number;

@@ -58,6 +58,7 @@ export async function collect(
     operations: times.length,
     bytes: results.bytes,
     seconds,
+    waitedSeconds: times.reduce((sum, ms) => sum + ms, 0) / 1000 / job.clients,
     p50Ms: at(50),
     p99Ms: at(99),
     maxMs: at(100),

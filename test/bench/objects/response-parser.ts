@@ -1,5 +1,7 @@
 /** Longest head, chunk size line or trailer that is read: a server that sends more is broken. */
 const MAX_LINES_BYTES = 32 * 1024;
+/** A chunk's size line is short, and what comes after it is body: no more than this is made a string to look for its end. */
+const LINE_STEP_BYTES = 64;
 
 export interface ResponseHead {
   status: number;
@@ -78,12 +80,13 @@ export class ResponseParser {
 
   #lines(piece: Buffer, at: number, bytes: number): number {
     const end = this.#state === "head" ? "\r\n\r\n" : "\r\n";
-    const text = this.#carry + piece.toString("latin1", at, Math.min(bytes, at + MAX_LINES_BYTES));
+    const to = Math.min(bytes, at + (this.#state === "head" ? MAX_LINES_BYTES : LINE_STEP_BYTES));
+    const text = this.#carry + piece.toString("latin1", at, to);
     const found = text.indexOf(end);
     if (found < 0) {
       if (text.length >= MAX_LINES_BYTES) throw new Error(`no end of the response's ${this.#state}`);
       this.#carry = text;
-      return bytes;
+      return to;
     }
     const next = at + found + end.length - this.#carry.length;
     this.#carry = "";
