@@ -9,10 +9,10 @@ const venv = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "gran
 /** The program's path, or undefined. A user's PATH on Debian has no sbin. */
 function onPath(name) {
   const folders = `${process.env.PATH ?? ""}:/usr/local/sbin:/usr/sbin:/sbin`.split(":");
-  return folders.map((folder) => join(folder, name)).find((path) => folder_has(path));
+  return folders.map((folder) => join(folder, name)).find((path) => isThere(path));
 }
 
-const folder_has = (path) => path.startsWith("/") && existsSync(path);
+const isThere = (path) => path.startsWith("/") && existsSync(path);
 
 const inVenv = (name) => (existsSync(join(venv, name)) ? join(venv, name) : undefined);
 
