@@ -73,10 +73,22 @@ function textsOf(value: Json, wrong: string): readonly string[] {
 /** A service's prefix and an action's name, either with wildcards. */
 const FOREIGN_ACTION = /^[a-z0-9-]{1,64}:[A-Za-z0-9*?]{1,128}$/;
 
-/** Every action that a pattern names. Actions compare without case. */
+/** By name in lower case: actions compare without case. */
+const BY_LOWER = new Map([...ACTIONS.keys()].map((name) => [name.toLowerCase(), name]));
+
+function actionsNamed(pattern: string): string[] {
+  const lower = pattern.toLowerCase();
+  if (!/[*?]/.test(lower)) {
+    const name = BY_LOWER.get(lower);
+    return name === undefined ? [] : [name];
+  }
+  const matches = globMatcher(globTokens(lower));
+  return [...BY_LOWER].filter(([known]) => matches(known)).map(([, name]) => name);
+}
+
+/** Every action that a pattern names. */
 function expand(pattern: string, kind: PolicyKind["kind"]): string[] {
-  const matches = globMatcher(globTokens(pattern.toLowerCase()));
-  const names = [...ACTIONS.keys()].filter((name) => matches(name.toLowerCase()));
+  const names = actionsNamed(pattern);
   if (names.length > 0) return names;
   // A user's policy may speak of other services too; there are none here, so it says nothing.
   if (kind === "identity" && FOREIGN_ACTION.test(pattern) && !/^s3:/i.test(pattern)) return [];
