@@ -1,9 +1,11 @@
-// Runs the tests. Without root, test/root is left out, and how many tests that is gets printed.
+// Runs the tests. Without root, test/root is left out, and so are the tests of S3 clients that are not installed; how many
+// tests that is gets printed.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { CLIENTS } from "./s3/clients.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const vitest = fileURLToPath(new URL("../node_modules/vitest/vitest.mjs", import.meta.url));
@@ -16,27 +18,42 @@ function run(args, stdio) {
 }
 
 /** Asks vitest itself, since it.each makes more tests than the source shows. A file, as tests may print while loading. */
-function countRootTests() {
+function countTests(where) {
   const folder = mkdtempSync(join(tmpdir(), "granary-tests-"));
   try {
     const file = join(folder, "list.json");
-    const listed = run(["list", "test/root/", `--json=${file}`], ["ignore", "ignore", "inherit"]);
+    const listed = run(["list", where, `--json=${file}`], ["ignore", "ignore", "inherit"]);
     return listed.status === 0 ? JSON.parse(readFileSync(file, "utf8")).length : undefined;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-const result = run(["run", ...(isRoot ? [] : ["--exclude", "test/root/**"]), ...argv], "inherit");
+const leftOut = [
+  ...(isRoot
+    ? []
+    : [
+        {
+          where: "test/root/",
+          exclude: "test/root/**",
+          why: "which need root (loop devices, mounts). Run npm test as root.",
+        },
+      ]),
+  ...CLIENTS.filter(({ program }) => program === undefined).map(({ name, testFile }) => ({
+    where: testFile,
+    exclude: testFile,
+    why: `which need ${name}, and it is not installed. Run: bash test/s3/preflight.sh`,
+  })),
+];
+
+const result = run(["run", ...leftOut.flatMap(({ exclude }) => ["--exclude", exclude]), ...argv], "inherit");
 let exitCode = result.status ?? 1;
 
-if (!isRoot) {
-  const count = countRootTests();
+for (const { where, why } of leftOut) {
+  const count = countTests(where);
   if (count === undefined) {
-    console.error("Left out: every test in test/root (needs root), but they could not be counted: see above.");
+    console.error(`Left out: every test in ${where}, ${why} They could not be counted: see above.`);
     exitCode = exitCode || 1;
-  } else {
-    console.log(`Left out: ${count} tests in test/root, which need root (loop devices, mounts). Run npm test as root.`);
-  }
+  } else console.log(`Left out: ${count} tests in ${where}, ${why}`);
 }
 process.exit(exitCode);
