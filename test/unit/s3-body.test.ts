@@ -6,9 +6,9 @@ import { drain } from "../../objectstore/body/drain.js";
 import { CHECKSUM_ALGORITHMS } from "../../src/model/object.js";
 import { checksumOf } from "../../src/runtime/checksum/checksum.js";
 import { BodyServer, store, type Upload } from "./s3-body-server.js";
+import { sha256 } from "./s3-requests.js";
 
 const md5 = (bytes: Buffer, form: "hex" | "base64" = "hex"): string => createHash("md5").update(bytes).digest(form);
-const sha256 = (bytes: Buffer): string => createHash("sha256").update(bytes).digest("hex");
 
 const SMALL = Buffer.from("Welcome to Granary");
 const LARGE = randomBytes(300_000);
@@ -33,7 +33,7 @@ describe("RequestBody.source", () => {
       const outcome = await stored({ body: pieces, apart });
       expect(outcome).toEqual({
         value: {
-          ...{ bytes: body, lengthBytes: size, whole: size <= 65_536 },
+          ...{ sha256: sha256(body), lengthBytes: size, whole: size <= 65_536 },
           digest: {
             md5: md5(body),
             checksum: { algorithm: "CRC64NVME", type: "FULL_OBJECT", value: checksumOf("CRC64NVME", body) },
@@ -46,7 +46,7 @@ describe("RequestBody.source", () => {
   it("no Content-Length, HTTP's own chunks: taken, without a declared length", async () => {
     const headers = { "transfer-encoding": "chunked" };
     const outcome = await stored({ headers, contentLength: null, body: ["5\r\nhello\r\n", "0\r\n\r\n"] });
-    expect(outcome).toMatchObject({ value: { bytes: Buffer.from("hello"), lengthBytes: undefined } });
+    expect(outcome).toMatchObject({ value: { sha256: sha256("hello"), lengthBytes: undefined } });
   });
 
   it("neither Content-Length nor Transfer-Encoding: MissingContentLength", async () => {
@@ -110,7 +110,7 @@ describe("RequestBody.source", () => {
 describe("x-amz-content-sha256 of a body", () => {
   it.each(SIZES)("of %s bytes, right: taken; wrong: XAmzContentSHA256Mismatch", async (_size, bytes) => {
     const right: Upload = { payload: { kind: "hash", sha256: sha256(bytes) }, body: [bytes] };
-    expect(await stored(right)).toMatchObject({ value: { bytes } });
+    expect(await stored(right)).toMatchObject({ value: { sha256: sha256(bytes) } });
     const wrong: Upload = { payload: { kind: "hash", sha256: sha256(Buffer.from("other")) }, body: [bytes] };
     expect(await stored(wrong)).toMatchObject({
       code: "XAmzContentSHA256Mismatch",
@@ -122,7 +122,7 @@ describe("x-amz-content-sha256 of a body", () => {
 describe("Content-MD5", () => {
   it.each(SIZES)("of %s bytes, right: taken; wrong: BadDigest", async (_size, bytes) => {
     const right = { "content-md5": md5(bytes, "base64") };
-    expect(await stored({ body: [bytes], headers: right })).toMatchObject({ value: { bytes } });
+    expect(await stored({ body: [bytes], headers: right })).toMatchObject({ value: { sha256: sha256(bytes) } });
     const wrong = { "content-md5": md5(Buffer.from("other"), "base64") };
     expect(await stored({ body: [bytes], headers: wrong })).toMatchObject({
       code: "BadDigest",
