@@ -97,7 +97,8 @@ export interface OpenObject {
   parts(): Promise<readonly ObjectPart[]>;
   /**
    * Bytes [offset, offset + length), verified against the stored checksums before they are given out. One Buffer where
-   * the engine has it at hand.
+   * the engine has it at hand. A chunk of an iteration belongs to the caller only until it asks for the next one: by then
+   * the socket must have taken it (the write's callback), as its memory is used again.
    *
    * @throws StorageError internal with reason damaged, also in the middle of the iteration
    */

@@ -86,6 +86,7 @@ class FileBodyStore implements BodyStore {
     await this.#folders.close();
   }
 
+  /** Settles when the body is whole, or all of it is freed. */
   async #write(source: BodySource, options: WriteOptions): Promise<WrittenBody> {
     await this.#space.require(source.lengthBytes ?? 0);
     const { folder, bodyId } = await this.#folders.takeSlot();
@@ -94,20 +95,25 @@ class FileBodyStore implements BodyStore {
     const parts = { pool: this.#pool, space: this.#space, folder, bodyId, path, signal, relaxed };
     const writer = new BodyWriter(parts, source.lengthBytes);
     let clearing: Promise<void> | undefined;
-    const clear = () => {
-      clearing ??= writer.abandon().then(() => this.#folders.remove(bodyId));
+    const clear = (): Promise<void> => {
+      clearing ??= writer.abandon().then((abandoned) => (abandoned ? this.#folders.remove(bodyId) : undefined));
+      return clearing;
     };
+    let onAbort = () => {};
     // At once, not when run() ends: a source that never answers again must keep neither memory nor file.
-    signal.addEventListener("abort", clear, { once: true });
+    const aborted = new Promise<never>((_, reject) => {
+      onAbort = () => void clear().then(() => reject(ended()));
+      if (signal.aborted) onAbort();
+      else signal.addEventListener("abort", onAbort, { once: true });
+    });
     try {
-      const { sizeBytes, digest } = await writer.run(source);
+      const { sizeBytes, digest } = await Promise.race([writer.run(source), aborted]);
       return { bodyId, sizeBytes, digest };
     } catch (error) {
-      clear();
-      await clearing;
+      await clear();
       throw diskFailure(error, `writing body ${bodyId}`);
     } finally {
-      signal.removeEventListener("abort", clear);
+      signal.removeEventListener("abort", onAbort);
     }
   }
 }

@@ -33,7 +33,7 @@ export class BodyWriter {
   #sizeBytes = 0;
   /** The newest call of the disk: each begins after the one before has ended. */
   #disk: Promise<unknown> = Promise.resolve();
-  #over = false;
+  #state: "writing" | "finished" | "abandoned" = "writing";
 
   constructor(parts: BodyWriterParts, lengthBytes: number | undefined) {
     this.#parts = parts;
@@ -50,19 +50,22 @@ export class BodyWriter {
     await this.#flush();
     const [digest] = await Promise.all([source.finish(), this.#settleOnDisk()]);
     this.#checkAlive();
-    this.#over = true;
-    await closeFile(await this.#fd);
+    this.#state = "finished";
     return { sizeBytes: this.#sizeBytes, digest };
   }
 
-  /** Frees the memory and removes the file, when the disk has answered what was asked of it. */
-  async abandon(): Promise<void> {
-    if (this.#over) return;
-    this.#over = true;
+  /**
+   * Frees the memory and closes the file, when the disk has answered what was asked of it, also while run() waits for
+   * its source. False: run() has finished, and the body is its caller's.
+   */
+  async abandon(): Promise<boolean> {
+    if (this.#state === "finished") return false;
+    this.#state = "abandoned";
     await this.#disk.catch(() => undefined);
-    this.#release();
-    const fd = await this.#fd?.catch(() => undefined);
-    if (fd !== undefined) await closeFile(fd).catch(() => undefined);
+    if (this.#block !== undefined) this.#parts.pool.release(this.#block);
+    this.#block = undefined;
+    await this.#closeFile().catch(() => undefined);
+    return true;
   }
 
   async #append(piece: Buffer): Promise<void> {
@@ -92,10 +95,8 @@ export class BodyWriter {
       await this.#disk;
       block = await pool.take(chunks, signal);
     }
-    if (this.#over) {
-      pool.release(block);
-      this.#checkAlive();
-    }
+    if (this.#state === "abandoned") pool.release(block);
+    this.#checkAlive();
     this.#block = block;
     return block;
   }
@@ -144,9 +145,16 @@ export class BodyWriter {
     const { folder, relaxed } = this.#parts;
     await this.#disk;
     const fd = await (this.#fd as Promise<number>);
-    if (relaxed || this.#over) return;
-    this.#then(() => Promise.all([syncData(fd), folder.sync()]));
+    this.#checkAlive();
+    if (!relaxed) this.#then(() => Promise.all([syncData(fd), folder.sync()]));
+    this.#then(() => this.#closeFile());
     await this.#disk;
+  }
+
+  async #closeFile(): Promise<void> {
+    const fd = this.#fd;
+    this.#fd = undefined;
+    if (fd !== undefined) await closeFile(await fd);
   }
 
   /** Its failure is told to whoever awaits #disk next. */
@@ -162,12 +170,7 @@ export class BodyWriter {
   }
 
   #checkAlive(): void {
-    if (this.#over || this.#parts.signal.aborted)
+    if (this.#state === "abandoned" || this.#parts.signal.aborted)
       throw new StorageError("cancelled", "the request ended before its body was stored");
-  }
-
-  #release(): void {
-    if (this.#block !== undefined) this.#parts.pool.release(this.#block);
-    this.#block = undefined;
   }
 }

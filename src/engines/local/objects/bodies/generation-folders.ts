@@ -98,6 +98,7 @@ export class GenerationFolders {
   readonly #open = new Map<number, GenerationFolder>();
   readonly #sealing = new Set<Promise<void>>();
   #current: GenerationFolder | undefined;
+  #spare: GenerationFolder | undefined;
   #leasing: Promise<GenerationFolder> | undefined;
 
   constructor(dir: string, generations: Generations, log: Logger) {
@@ -110,11 +111,11 @@ export class GenerationFolders {
   async takeSlot(): Promise<{ folder: GenerationFolder; bodyId: BodyId }> {
     while (this.#current === undefined || this.#current.slotsLeft === 0) {
       this.#current?.retire();
-      this.#current = await this.#lease();
+      this.#current = this.#spare ?? (await this.#lease());
+      this.#spare = undefined;
     }
     const folder = this.#current;
-    // A lease that fails now is tried again, and its failure told, when the slots are at their end.
-    if (folder.slotsLeft === LEASE_AHEAD) this.#lease().catch(() => undefined);
+    if (folder.slotsLeft === LEASE_AHEAD) this.#leaseSpare();
     return { folder, bodyId: folder.takeSlot() };
   }
 
@@ -140,6 +141,16 @@ export class GenerationFolders {
     await Promise.all(this.#sealing);
     for (const folder of this.#open.values()) await folder.closeFolder();
     this.#open.clear();
+  }
+
+  /** A failure is told when the slots are at their end, and the lease is tried again. */
+  #leaseSpare(): void {
+    this.#lease().then(
+      (folder) => {
+        if (folder !== this.#current) this.#spare = folder;
+      },
+      () => undefined,
+    );
   }
 
   #lease(): Promise<GenerationFolder> {

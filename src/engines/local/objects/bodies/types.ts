@@ -52,7 +52,7 @@ export interface BodyStore {
   keep(bodyId: BodyId): void;
   /** Metadata refused it. Does not fail: what cannot be removed now is left to the sweep. */
   discard(bodyId: BodyId): Promise<void>;
-  /** Costs nothing before the first read. The caller sees to it that the body is not collected before close() (ReaderEpochs). */
+  /** Costs nothing before the first read. The caller sees to it that the body is not collected before close(). */
   open(body: StoredBody): OpenBody;
   /** Settles when no write is under way; generations in which nothing is unsettled are sealed. */
   close(): Promise<void>;
