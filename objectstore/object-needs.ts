@@ -2,7 +2,7 @@ import { S3Error, toS3Error } from "../src/errors/s3-error.js";
 import { StorageError } from "../src/errors/storage-error.js";
 import type { Bucket } from "../src/model/bucket.js";
 import type { ObjectVersion, Pairs } from "../src/model/object.js";
-import { hasAclHeaders } from "./access/acl-headers.js";
+import { needsAclPermission } from "./access/acl-headers.js";
 import { tagConditions } from "./access/condition-keys.js";
 import { bareEtag } from "./http/conditions.js";
 import { parseIsoTime } from "./iso-time.js";
@@ -114,7 +114,7 @@ export async function allowWrite(ctx: RequestContext, write: Write): Promise<voi
   };
   await ctx.allow({ action: "s3:PutObject", bucket, key, conditions });
   if (headers.has("x-amz-tagging")) await ctx.allow({ action: "s3:PutObjectTagging", bucket, key, conditions });
-  if (hasAclHeaders(headers)) await ctx.allow({ action: "s3:PutObjectAcl", bucket, key, conditions });
+  if (needsAclPermission(headers)) await ctx.allow({ action: "s3:PutObjectAcl", bucket, key, conditions });
   if (headers.has("x-amz-object-lock-mode") || headers.has("x-amz-object-lock-retain-until-date")) {
     await ctx.allow({ action: "s3:PutObjectRetention", bucket, key, conditions });
   }

@@ -142,9 +142,16 @@ export function hasGrantHeaders(headers: Headers): boolean {
   return false;
 }
 
-/** Whether a write says anything of an ACL: then it needs `s3:PutObjectAcl` beside `s3:PutObject`. */
 export function hasAclHeaders(headers: Headers): boolean {
   return headers.has("x-amz-acl") || hasGrantHeaders(headers);
+}
+
+/**
+ * Whether a write needs `s3:PutObjectAcl` (a bucket's creation `s3:PutBucketAcl`) beside its own action. `private` is what
+ * there is without a header: tools send it with every write, and it gives nobody anything.
+ */
+export function needsAclPermission(headers: Headers): boolean {
+  return hasGrantHeaders(headers) || (headers.get("x-amz-acl") ?? "private") !== "private";
 }
 
 /**

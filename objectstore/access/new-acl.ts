@@ -27,7 +27,8 @@ export function isBucketOwnerFullControl(acl: Acl, bucketOwnerId: string): boole
 
 /**
  * Owner and ACL of an object that is being written (PutObject, CopyObject, CreateMultipartUpload, PostObject), ready for
- * its attributes. The caller of this asks `s3:PutObjectAcl` too where `hasAclHeaders(headers)`.
+ * its attributes. The caller of this asks `s3:PutObjectAcl` too where
+ * `needsAclPermission(headers)`.
  *
  * @param headers the request's; of a POST form its fields under the headers' names
  * @throws S3Error AccessControlListNotSupported under BucketOwnerEnforced, AccessDenied under BlockPublicAcls,

@@ -2,7 +2,7 @@ import { S3Error } from "../../src/errors/s3-error.js";
 import { StorageError } from "../../src/errors/storage-error.js";
 import type { Bucket, NewBucket } from "../../src/model/bucket.js";
 import { bucketNameProblem } from "../../src/model/bucket-name.js";
-import { hasAclHeaders } from "../access/acl-headers.js";
+import { hasAclHeaders, needsAclPermission } from "../access/acl-headers.js";
 import { aclOfNewBucket } from "../access/new-acl.js";
 import { ownershipFromHeaders, storedOwnership } from "../access/ownership.js";
 import { newBucketFromXml } from "../new-bucket.js";
@@ -32,7 +32,7 @@ function wantsObjectLock(ctx: RequestContext): boolean {
 function extraActions(ctx: RequestContext, objectLock: boolean): string[] {
   const { headers } = ctx.request;
   const actions: string[] = [];
-  if (hasAclHeaders(headers)) actions.push("s3:PutBucketAcl");
+  if (needsAclPermission(headers)) actions.push("s3:PutBucketAcl");
   if (objectLock) actions.push("s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning");
   if (headers.has(OWNERSHIP)) actions.push("s3:PutBucketOwnershipControls");
   return actions;

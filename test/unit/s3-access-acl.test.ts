@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { type Acl, ANONYMOUS_ID, type Grant, readAcl, storedAcl } from "../../objectstore/access/acl.js";
-import { aclFromHeaders, hasAclHeaders } from "../../objectstore/access/acl-headers.js";
+import { aclFromHeaders, hasAclHeaders, needsAclPermission } from "../../objectstore/access/acl-headers.js";
 import { aclFromXml, aclXml } from "../../objectstore/access/acl-xml.js";
 import { ACTIONS } from "../../objectstore/access/actions.js";
 import { isAllowed } from "../../objectstore/access/decide.js";
@@ -257,6 +257,18 @@ describe("ACLs in headers", () => {
     expect(hasAclHeaders(new Map([["x-amz-tagging", "a=b"]]))).toBe(false);
     expect(hasAclHeaders(new Map([["x-amz-acl", "private"]]))).toBe(true);
     expect(hasAclHeaders(new Map([["x-amz-grant-read-acp", ""]]))).toBe(true);
+  });
+
+  it("what takes a permission of its own: all but `private`", () => {
+    expect(needsAclPermission(new Map())).toBe(false);
+    expect(needsAclPermission(new Map([["x-amz-acl", "private"]]))).toBe(false);
+    expect(needsAclPermission(new Map([["x-amz-acl", "public-read"]]))).toBe(true);
+    expect(needsAclPermission(new Map([["x-amz-acl", ""]]))).toBe(true);
+    const both = new Map([
+      ["x-amz-acl", "private"],
+      ["x-amz-grant-read", "x"],
+    ]);
+    expect(needsAclPermission(both)).toBe(true);
   });
 });
 
