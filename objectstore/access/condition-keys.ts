@@ -14,6 +14,18 @@ const fromHeader =
   (header: string): KeyReader =>
   ({ request }) =>
     one(request.headers.get(header));
+/**
+ * A POST to a bucket is a form (or DeleteObjects): what it asks for stands in its fields, which the operation says in the
+ * need. Its headers say nothing of the object, and must not pass for what the form lacks.
+ */
+function isForm({ request }: AccessQuestion): boolean {
+  return request.method === "POST" && request.key === undefined;
+}
+
+const ofWrite =
+  (header: string): KeyReader =>
+  (question) =>
+    isForm(question) ? undefined : one(question.request.headers.get(header));
 const fromQuery =
   (name: string): KeyReader =>
   ({ request }) =>
@@ -78,9 +90,9 @@ function versionId({ request, need }: AccessQuestion): readonly string[] | undef
   return one(looked ?? request.query.get("versionId"));
 }
 
-function retainUntil({ request, need }: AccessQuestion): string | undefined {
-  const given = need.conditions?.().get("s3:object-lock-retain-until-date")?.[0];
-  return given ?? request.headers.get("x-amz-object-lock-retain-until-date");
+function retainUntil(question: AccessQuestion): string | undefined {
+  const given = question.need.conditions?.().get("s3:object-lock-retain-until-date");
+  return (given ?? ofWrite("x-amz-object-lock-retain-until-date")(question))?.[0];
 }
 
 function remainingRetentionDays(question: AccessQuestion): readonly string[] | undefined {
@@ -95,8 +107,8 @@ function objectCreation({ request, need }: AccessQuestion): readonly string[] | 
   return [String(!request.query.has("uploads") && !request.query.has("partNumber"))];
 }
 
-function requestTags({ request }: AccessQuestion): Pairs {
-  const header = request.headers.get("x-amz-tagging");
+function requestTags(question: AccessQuestion): Pairs {
+  const header = ofWrite("x-amz-tagging")(question)?.[0];
   return header === undefined ? [] : tagsFromHeader(header);
 }
 
@@ -130,8 +142,8 @@ function fixedKeys(): ReadonlyMap<string, KeyReader> {
     ["s3:versionid", versionId],
     ["s3:x-amz-content-sha256", contentSha256],
     ["s3:requestobjecttagkeys", (question) => requestTags(question).map(([name]) => name)],
-    ["s3:object-lock-mode", fromHeader("x-amz-object-lock-mode")],
-    ["s3:object-lock-legal-hold", fromHeader("x-amz-object-lock-legal-hold")],
+    ["s3:object-lock-mode", ofWrite("x-amz-object-lock-mode")],
+    ["s3:object-lock-legal-hold", ofWrite("x-amz-object-lock-legal-hold")],
     ["s3:object-lock-retain-until-date", (question) => one(retainUntil(question))],
     ["s3:object-lock-remaining-retention-days", remainingRetentionDays],
     ["s3:signatureversion", ({ auth }) => (auth.signatureVersion === "" ? undefined : [auth.signatureVersion])],
@@ -142,7 +154,7 @@ function fixedKeys(): ReadonlyMap<string, KeyReader> {
     ["s3:locationconstraint", never],
     ["s3:objectcreationoperation", objectCreation],
   ]);
-  for (const header of HEADER_KEYS.trim().split(/\s+/)) keys.set(`s3:${header}`, fromHeader(header));
+  for (const header of HEADER_KEYS.trim().split(/\s+/)) keys.set(`s3:${header}`, ofWrite(header));
   for (const name of ABSENT_KEYS.trim().split(/\s+/)) keys.set(name.toLowerCase(), never);
   return keys;
 }

@@ -209,6 +209,24 @@ describe("condition keys", () => {
     expect(is("s3:x-amz-acl", "private", { need: { conditions }, headers: { "x-amz-acl": "public-read" } })).toBe(true);
   });
 
+  it("hole: headers beside a form pass for none of its fields", () => {
+    const headers = {
+      "x-amz-acl": "private",
+      "x-amz-tagging": "Dept=x",
+      "x-amz-object-lock-mode": "COMPLIANCE",
+      "x-amz-object-lock-retain-until-date": "2100-01-01T00:00:00Z",
+      referer: "http://a/",
+    };
+    const keys = ["s3:x-amz-acl", "s3:RequestObjectTag/Dept", "s3:RequestObjectTagKeys", "s3:object-lock-mode"];
+    for (const key of [...keys, "s3:object-lock-retain-until-date", "s3:object-lock-remaining-retention-days"]) {
+      expect(absent(key, { headers }), key).toBe(false);
+      expect(absent(key, { headers, method: "POST" }), key).toBe(true);
+    }
+    expect(is("aws:Referer", "http://a/", { headers, method: "POST" })).toBe(true);
+    const conditions = () => new Map([["s3:x-amz-acl", ["public-read"]]]);
+    expect(is("s3:x-amz-acl", "public-read", { headers, method: "POST", need: { conditions } })).toBe(true);
+  });
+
   it.each(["aws:SourceVpc", "aws:PrincipalOrgID", "aws:PrincipalTag/x", "s3:DataAccessPointArn"])(
     "%s: never there",
     (key) => {

@@ -106,6 +106,7 @@ export function object(ownerId: string, options: { acl?: string | null; tags?: P
 }
 
 export interface RequestFacts {
+  method?: string;
   headers?: Record<string, string>;
   query?: Record<string, string>;
   address?: string;
@@ -116,7 +117,7 @@ export interface RequestFacts {
 export function request(facts: RequestFacts = {}): S3Request {
   return {
     id: "1",
-    method: "GET",
+    method: facts.method ?? "GET",
     rawPath: "/b",
     rawQuery: "",
     bucket: "b",
