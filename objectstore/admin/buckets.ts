@@ -1,6 +1,7 @@
 import { z } from "zod";
-import { notFound } from "../../src/errors/storage-error.js";
+import { invalid, notFound } from "../../src/errors/storage-error.js";
 import type { Bucket, BucketChange } from "../../src/model/bucket.js";
+import { bucketNameProblem } from "../../src/model/bucket-name.js";
 import { didYouMean } from "../../src/model/nearest.js";
 import { findUser } from "./find-user.js";
 import type { AdminCall, AdminWorld, Route } from "./route.js";
@@ -53,6 +54,8 @@ async function createBucket(call: AdminCall): Promise<BucketView> {
   const { engine, root, region } = call.world;
   const wanted = call.body(newBucket);
   const { name, objectLock = false, durability = "strict", quotaBytes = null, quotaObjects = null } = wanted;
+  const problem = bucketNameProblem(name);
+  if (problem !== undefined) throw invalid(`bucket name ${JSON.stringify(name.slice(0, 64))}: ${problem}`);
   const ownerId = wanted.owner === undefined ? root.id : ownerIdOf(call.world, wanted.owner);
   let bucket = await engine.createBucket(call, {
     ...{ name, ownerId, region, objectLock, durability, quotaBytes, quotaObjects },

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { showSize } from "../model/size.js";
 import { exec } from "../os/exec.js";
 import { deviceBytes } from "../os/loop.js";
+import { objectStore } from "./demo-objects.js";
 import { type DemoWorld, example, failure } from "./demo-world.js";
 
 const MIB = 1024 * 1024;
@@ -19,6 +20,7 @@ export const DEMO_STEPS: readonly ((world: DemoWorld) => Promise<void>)[] = [
   snapshotAndClone,
   expansion,
   ephemeralVolumes,
+  objectStore,
   lookAround,
 ];
 
@@ -30,9 +32,10 @@ async function makePool(world: DemoWorld): Promise<void> {
 }
 
 async function startServer(world: DemoWorld): Promise<void> {
-  world.screen.step("The server: CSI controller and node in one process");
+  world.screen.step("The server: CSI controller and node, and the S3 gateway");
   await world.up();
   world.screen.done(`ready on unix://${world.dataDir}/csi.sock`);
+  world.screen.done(`ready on ${await world.s3Endpoint()}`);
 }
 
 async function databaseClaim(world: DemoWorld): Promise<void> {

@@ -10,7 +10,7 @@ import { detachLoop, listLoops } from "../os/loop.js";
 import { listMounts, unmount } from "../os/mount.js";
 import { CsiCallError, CsiClient } from "../runtime/csi-client.js";
 import { protoFile } from "../runtime/grpc.js";
-import { findServers, serverFiles } from "../runtime/server-file.js";
+import { findObjectStore, findServers, serverFiles } from "../runtime/server-file.js";
 import type { Screen } from "./demo-screen.js";
 
 const MAIN = fileURLToPath(new URL("../main.js", import.meta.url));
@@ -29,6 +29,8 @@ export interface DemoWorld {
   granary(...args: string[]): Promise<ExecResult>;
   /** Starts `granary up`; settled once it is ready. */
   up(): Promise<void>;
+  /** Where the server speaks S3; waits until it does. */
+  s3Endpoint(): Promise<string>;
   /** A pod's status, as the provisioner left it. */
   pod(name: string): Promise<Pod["status"]>;
 }
@@ -44,7 +46,7 @@ export function example(file = ""): string {
 
 /** A running demo and its cleanup, which undoes all that was made, wherever the demo stopped. */
 export class OwnedWorld implements DemoWorld {
-  #server: { ended: Promise<string>; kill: AbortController } | undefined;
+  #server: { ended: Promise<string>; kill: AbortController; over(): string | undefined } | undefined;
 
   constructor(
     /** A real path: mounts are listed by those. Empty at first. */
@@ -65,17 +67,34 @@ export class OwnedWorld implements DemoWorld {
   }
 
   async up(): Promise<void> {
-    this.screen.command("granary up &");
+    // A port of its own: S3's usual one may be another server's.
+    const words = ["up", "--s3-listen", "127.0.0.1:0"];
+    this.screen.command(`granary ${words.join(" ")} &`);
     const kill = new AbortController();
-    const args = [MAIN, "up", "--data-dir", this.dataDir];
+    const args = [MAIN, ...words, "--data-dir", this.dataDir];
     let over: string | undefined;
     const ended = exec(process.execPath, args, { signal: kill.signal }).then(
       ({ stderr }) => (over = stderr),
       (error: unknown) => (over = messageOf(error)),
     );
-    this.#server = { ended, kill };
-    for (const endMs = Date.now() + READY_MS; !(await this.#isReady()); await sleep(POLL_MS)) {
+    this.#server = { ended, kill, over: () => over };
+    await this.#until(() => this.#isReady());
+  }
+
+  async s3Endpoint(): Promise<string> {
+    let endpoint = "";
+    await this.#until(async () => {
+      const found = await findObjectStore(this.dataDir);
+      if (found !== undefined && found !== "starting") endpoint = found.s3Endpoint;
+      return endpoint !== "";
+    });
+    return endpoint;
+  }
+
+  async #until(isSo: () => Promise<boolean>): Promise<void> {
+    for (const endMs = Date.now() + READY_MS; !(await isSo()); await sleep(POLL_MS)) {
       this.signal.throwIfAborted();
+      const over = this.#server?.over();
       if (over !== undefined) throw failure(`granary up ended at once: ${over.trim().slice(-2000)}`);
       if (Date.now() > endMs) throw failure(`granary up was not ready after ${READY_MS / 1000} s`);
     }

@@ -50,7 +50,9 @@ async function demo(flags: DemoFlags): Promise<void> {
 /** Every step; settled when all is deleted again. @throws the first check that did not hold */
 async function play(world: OwnedWorld, keep: boolean): Promise<void> {
   const { screen, signal, dataDir } = world;
-  screen.text("Granary, from a claim to a mounted disk. A line with $ is a command to type yourself, after");
+  screen.text(
+    "Granary, from a claim to a mounted disk, and objects over S3. A line with $ is a command to type yourself, after",
+  );
   screen.text(`  export GRANARY_DATA_DIR=${dataDir}; alias granary="npx granary"`);
   for (const step of DEMO_STEPS) {
     signal.throwIfAborted();

@@ -236,8 +236,7 @@ describe.each(PROTOCOLS)("AWS SDK for JavaScript over $protocol", ({ https }) =>
     await expect(sdk.send(new s3.DeleteBucketCommand({ Bucket: "errors" }))).rejects.toMatchObject({
       name: "BucketNotEmpty",
     });
-    await expect(makeBucket("errors")).rejects.toMatchObject({
-      name: expect.stringMatching(/BucketAlreadyOwnedByYou|BucketAlreadyExists/),
-    });
+    // As in us-east-1, where this is no error.
+    await makeBucket("errors");
   }, 120_000);
 });
