@@ -25,7 +25,8 @@ interface CreateFlags extends AdminFlags, OutputFlags {
 }
 
 const HELP = `
-Without --policy the user may do nothing but what bucket policies and ACLs allow.
+Without --policy the user makes buckets and objects of its own, and reaches those of others as their policies and ACLs
+allow. A policy adds rights on every bucket that it names; what the user owns stays its own.
 
 Examples:
   granary user create alice --policy readwrite
