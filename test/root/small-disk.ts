@@ -1,0 +1,58 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Sandbox } from "./server-harness.js";
+
+export function run(program: string, ...args: string[]): string {
+  const result = spawnSync(program, args, { encoding: "utf8" });
+  if (result.status !== 0) throw new Error(`${program} ${args.join(" ")}: ${result.stderr}`);
+  return result.stdout;
+}
+
+/** A file system in a file of its own, mounted in the sandbox. */
+export interface SmallDisk {
+  readonly image: string;
+  readonly mounted: string;
+  remount(option: "ro" | "rw"): void;
+  /** As if it was pulled: everything that is asked of it from now on is answered with EIO. */
+  fail(): void;
+  unmount(): void;
+  mount(): void;
+}
+
+/**
+ * @param name of the image `NAME.img` and the mount point `NAME`, made in `within`, the sandbox's own folder unless told
+ */
+export function makeDisk(
+  sandbox: Sandbox,
+  name: string,
+  bytes: number,
+  type: "ext4" | "xfs",
+  within?: string,
+): SmallDisk {
+  const image = join(within ?? sandbox.dir, `${name}.img`);
+  const mounted = join(sandbox.dir, name);
+  mkdirSync(mounted, { recursive: true });
+  run("truncate", "-s", String(bytes), image);
+  // Without lazy initialization, whose writes would come at any time later.
+  if (type === "ext4") run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", image);
+  else run("mkfs.xfs", "-q", image);
+  const disk: SmallDisk = {
+    image,
+    mounted,
+    mount: () => void run("mount", "-o", "loop,noatime", image, mounted),
+    unmount: () => void run("umount", mounted),
+    fail: () => void run("xfs_io", "-x", "-c", "shutdown", mounted),
+    remount: (option) => void run("mount", "-o", `remount,${option}`, mounted),
+  };
+  disk.mount();
+  return disk;
+}
+
+/** A RAM disk: what is written in it is limited at once, not when it is written back. */
+export function makeRamDisk(sandbox: Sandbox, name: string, bytes: number): string {
+  const mounted = join(sandbox.dir, name);
+  mkdirSync(mounted, { recursive: true });
+  run("mount", "-t", "tmpfs", "-o", `size=${bytes}`, "tmpfs", mounted);
+  return mounted;
+}
