@@ -34,7 +34,7 @@ function invalidTag(message: string, key: string, value?: string): S3Error {
  *
  * @throws S3Error InvalidTag, BadRequest
  */
-function checkTags(tags: Pairs, tagged: Tagged): void {
+export function checkTags(tags: Pairs, tagged: Tagged): void {
   if (tags.length > LIMITS[tagged].count) throw new S3Error("BadRequest", LIMITS[tagged].message);
   const keys = new Set<string>();
   for (const [key, value] of tags) {
