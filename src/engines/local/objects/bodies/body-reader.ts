@@ -1,6 +1,7 @@
+import { closeSync } from "node:fs";
 import { refused, StorageError } from "../../../../errors/storage-error.js";
 import type { Block, BlockPool } from "./block-pool.js";
-import { closeFile, diskFailure, isMissing, openFile, readPieces } from "./disk.js";
+import { diskFailure, isMissing, openFile, readPieces } from "./disk.js";
 import { CHUNK_BYTES, chunksOf, frameAt, headerProblem } from "./format.js";
 import type { OpenBody, StoredBody } from "./types.js";
 
@@ -147,6 +148,6 @@ export class BodyReader implements OpenBody {
     if (!this.#closed || this.#reads > 0 || this.#fd === undefined) return;
     const fd = this.#fd;
     this.#fd = undefined;
-    fd.then(closeFile).catch(() => undefined);
+    fd.then(closeSync).catch(() => undefined);
   }
 }

@@ -4,7 +4,7 @@ import { StorageError } from "../../../../errors/storage-error.js";
 import type { BodyDigest, BodySource } from "../../../object-engine.js";
 import { BlockPool } from "./block-pool.js";
 import { BodyReader } from "./body-reader.js";
-import { BodyWriter } from "./body-writer.js";
+import { BodyWriter, EarlySyncs } from "./body-writer.js";
 import { diskFailure } from "./disk.js";
 import { FreeSpace } from "./free-space.js";
 import { bodyPath, GenerationFolders } from "./generation-folders.js";
@@ -38,6 +38,7 @@ class FileBodyStore implements BodyStore {
   readonly #pool: BlockPool;
   readonly #space: FreeSpace;
   readonly #folders: GenerationFolders;
+  readonly #earlySyncs = new EarlySyncs();
   readonly #writing = new Set<Promise<unknown>>();
 
   constructor(options: BodyStoreOptions) {
@@ -92,7 +93,8 @@ class FileBodyStore implements BodyStore {
     const { folder, bodyId } = await this.#folders.takeSlot();
     const { signal, relaxed = false } = options;
     const path = bodyPath(this.#options.dir, bodyId);
-    const parts = { pool: this.#pool, space: this.#space, folder, bodyId, path, signal, relaxed };
+    const shared = { pool: this.#pool, space: this.#space, earlySyncs: this.#earlySyncs };
+    const parts = { ...shared, folder, bodyId, path, signal, relaxed };
     const writer = new BodyWriter(parts, source.lengthBytes);
     let clearing: Promise<void> | undefined;
     const clear = (): Promise<void> => {

@@ -1,13 +1,32 @@
+import { closeSync } from "node:fs";
 import { invalid, StorageError } from "../../../../errors/storage-error.js";
 import type { BodyDigest, BodySource } from "../../../object-engine.js";
 import type { Block, BlockPool } from "./block-pool.js";
-import { closeFile, openFile, syncData, writePieces } from "./disk.js";
+import { openFile, syncData, writePieces } from "./disk.js";
 import { CHUNK_BYTES, chunksOf, frameAt, writeHeader } from "./format.js";
 import type { FreeSpace } from "./free-space.js";
 import type { GenerationFolder } from "./generation-folders.js";
 import type { BodyId } from "./types.js";
 
+/** A large body is synced on its way too, each time that it has grown by so much: the disk works while the client sends. */
+const EARLY_SYNC_BYTES = 8 * 1024 ** 2;
+
+/** How many such syncs run at once in a process: each takes a thread, and the last sync of a body must find one. */
+export class EarlySyncs {
+  #free = 2;
+
+  /** Undefined: not now. */
+  start(fd: number): Promise<void> | undefined {
+    if (this.#free === 0) return undefined;
+    this.#free--;
+    return syncData(fd).finally(() => {
+      this.#free++;
+    });
+  }
+}
+
 export interface BodyWriterParts {
+  readonly earlySyncs: EarlySyncs;
   readonly pool: BlockPool;
   readonly space: FreeSpace;
   readonly folder: GenerationFolder;
@@ -33,6 +52,9 @@ export class BodyWriter {
   #sizeBytes = 0;
   /** The newest call of the disk: each begins after the one before has ended. */
   #disk: Promise<unknown> = Promise.resolve();
+  /** A failed sync is told once by the kernel, so this one's failure is the body's. */
+  #earlySync: Promise<void> | undefined;
+  #syncedBytes = 0;
   #state: "writing" | "finished" | "abandoned" = "writing";
 
   constructor(parts: BodyWriterParts, lengthBytes: number | undefined) {
@@ -62,6 +84,7 @@ export class BodyWriter {
     if (this.#state === "finished") return false;
     this.#state = "abandoned";
     await this.#disk.catch(() => undefined);
+    await this.#earlySync?.catch(() => undefined);
     if (this.#block !== undefined) this.#parts.pool.release(this.#block);
     this.#block = undefined;
     await this.#closeFile().catch(() => undefined);
@@ -113,9 +136,8 @@ export class BodyWriter {
     const { pool, space, bodyId } = this.#parts;
     const isFirst = this.#firstChunk === 0;
     // An empty body is its header alone.
-    const block = this.#block ?? (isFirst ? await pool.take(1, this.#parts.signal) : undefined);
+    const block = this.#block ?? (isFirst ? await this.#takeBlock(0) : undefined);
     if (block === undefined) return;
-    this.#block = block;
     const filled = this.#filled;
     if (space.spend(filled)) await space.require(0);
     await this.#disk;
@@ -133,12 +155,26 @@ export class BodyWriter {
     this.#filled = 0;
     this.#firstChunk += chunks;
     this.#then(async () => {
+      const fd = await (this.#fd as Promise<number>);
       try {
-        await writePieces(await (this.#fd as Promise<number>), pieces, position);
+        await writePieces(fd, pieces, position);
       } finally {
         pool.release(block);
       }
+      this.#syncEarly(fd, position);
     });
+  }
+
+  #syncEarly(fd: number, writtenBytes: number): void {
+    if (this.#parts.relaxed || this.#earlySync !== undefined || writtenBytes < this.#syncedBytes + EARLY_SYNC_BYTES)
+      return;
+    const sync = this.#parts.earlySyncs.start(fd);
+    if (sync === undefined) return;
+    this.#syncedBytes = writtenBytes;
+    this.#earlySync = sync.then(() => {
+      this.#earlySync = undefined;
+    });
+    this.#earlySync.catch(() => undefined);
   }
 
   async #settleOnDisk(): Promise<void> {
@@ -146,7 +182,7 @@ export class BodyWriter {
     await this.#disk;
     const fd = await (this.#fd as Promise<number>);
     this.#checkAlive();
-    if (!relaxed) this.#then(() => Promise.all([syncData(fd), folder.sync()]));
+    if (!relaxed) this.#then(() => Promise.all([this.#earlySync, syncData(fd), folder.sync()]));
     this.#then(() => this.#closeFile());
     await this.#disk;
   }
@@ -154,7 +190,7 @@ export class BodyWriter {
   async #closeFile(): Promise<void> {
     const fd = this.#fd;
     this.#fd = undefined;
-    if (fd !== undefined) await closeFile(await fd);
+    if (fd !== undefined) closeSync(await fd);
   }
 
   /** Its failure is told to whoever awaits #disk next. */

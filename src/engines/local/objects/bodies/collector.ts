@@ -1,7 +1,8 @@
+import { closeSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import type { Logger } from "pino";
 import { messageOf } from "../../../../errors/storage-error.js";
-import { closeFile, isMissing, openFile, removeFile, syncFolder } from "./disk.js";
+import { isMissing, openFile, removeFile, syncFolder } from "./disk.js";
 import { bodyPath, generationPath } from "./generation-folders.js";
 import { type BodyId, type Garbage, generationOf } from "./types.js";
 
@@ -99,7 +100,7 @@ export async function syncGeneration(dir: string, generation: number): Promise<v
   try {
     await syncFolder(fd);
   } finally {
-    await closeFile(fd);
+    closeSync(fd);
   }
 }
 

@@ -1,8 +1,9 @@
+import { closeSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { messageOf, StorageError } from "../../../../errors/storage-error.js";
-import { closeFile, diskFailure, isTaken, openFile, removeFile, syncFolder } from "./disk.js";
+import { diskFailure, isTaken, openFile, removeFile, syncFolder } from "./disk.js";
 import { slotOf } from "./format.js";
 import { BODIES_PER_GENERATION, type BodyId, type Generations, generationOf } from "./types.js";
 
@@ -80,8 +81,8 @@ export class GenerationFolder {
     this.#sealWhenDone();
   }
 
-  closeFolder(): Promise<void> {
-    return closeFile(this.#fd);
+  closeFolder(): void {
+    closeSync(this.#fd);
   }
 
   /** What was unlinked must not come back after the generation is sealed, so its folder is synced once more before. */
@@ -139,7 +140,7 @@ export class GenerationFolders {
     await this.#leasing?.catch(() => undefined);
     for (const folder of this.#open.values()) folder.retire();
     await Promise.all(this.#sealing);
-    for (const folder of this.#open.values()) await folder.closeFolder();
+    for (const folder of this.#open.values()) folder.closeFolder();
     this.#open.clear();
   }
 
@@ -187,7 +188,7 @@ export class GenerationFolders {
         await folder.sync();
         await this.#generations.seal(folder.generation);
         this.#open.delete(folder.generation);
-        await folder.closeFolder();
+        folder.closeFolder();
       } catch (error) {
         const { generation } = folder;
         this.#log.warn({ generation, error: messageOf(error) }, "a generation stays open; the next start sweeps it");
@@ -203,6 +204,6 @@ async function syncPath(path: string): Promise<void> {
   try {
     await syncFolder(fd);
   } finally {
-    await closeFile(fd);
+    closeSync(fd);
   }
 }
