@@ -31,6 +31,8 @@ export interface WorkerOptions<Start> {
 // A worker that cannot start must not be started in a tight loop.
 const BACKOFF_MS = [100, 500, 2_000, 10_000];
 const STEADY_MS = 30_000;
+/** Of a worker: each sync of a file holds one for as long as the disk takes, and reads must find one beside them. */
+const DISK_THREADS = "16";
 
 /**
  * Starts worker processes that share listening sockets (node:cluster: this process accepts and deals the connections
@@ -75,7 +77,7 @@ class Pool<Start, Ready, Answer> implements WorkerProcesses<Answer> {
   }
 
   start(): Promise<Ready> {
-    const worker = cluster.fork();
+    const worker = cluster.fork({ UV_THREADPOOL_SIZE: DISK_THREADS });
     const state = { worker, last: undefined as Answer | undefined, startedMs: Date.now() };
     this.#workers.set(worker.id, state);
     return new Promise((resolve, reject) => {
