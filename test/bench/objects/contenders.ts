@@ -37,7 +37,11 @@ export const GRANARY: Contender = {
   operations: ALL,
   command: ({ dir, port, credentials }) => ({
     program: process.execPath,
-    args: [MAIN, "objectstore", "--data-dir", dir, "--s3-listen", `127.0.0.1:${port}`, "--workers", "auto"],
+    args: [
+      ...[MAIN, "objectstore", "--data-dir", dir, "--s3-listen", `127.0.0.1:${port}`, "--workers", "auto"],
+      // Its default port may be another server's.
+      ...["--metrics-address", ""],
+    ],
     env: {
       GRANARY_ROOT_ACCESS_KEY: credentials.accessKey,
       GRANARY_ROOT_SECRET_KEY: credentials.secretKey,
