@@ -4,6 +4,7 @@ import type { BodyDigest, BodySource, ObjectEngine } from "../src/engines/object
 import type { Context } from "../src/engines/types.js";
 import type { Bucket } from "../src/model/bucket.js";
 import type { Checksum, ChecksumAlgorithm, ObjectVersion } from "../src/model/object.js";
+import type { Authority } from "./auth/verify.js";
 
 /** A request as the wire had it, its target taken apart. Nothing in it is trusted yet. */
 export interface S3Request {
@@ -88,6 +89,8 @@ export interface RequestBody {
    * @throws S3Error at once for what the headers say wrong, later from the iteration or from finish()
    */
   source(options: { algorithm: ChecksumAlgorithm; limitBytes: number }): Promise<BodySource>;
+  /** The bytes as they come, of any length, decoded from nothing and held against nothing: PostObject's form. */
+  raw(): AsyncIterable<Buffer>;
   /** What finish() answered, for the response's checksum headers. */
   digest(): BodyDigest | undefined;
 }
@@ -134,6 +137,12 @@ export interface RequestContext extends Context {
   readonly bucket: Bucket;
   /** The request's key. */
   readonly key: string;
+  /**
+   * From here on the request, its key and its caller are these: of a POST form they stand in the body.
+   *
+   * @throws what `authenticate` throws; then nothing has changed
+   */
+  become(request: S3Request, authenticate: (authority: Authority) => Authentication): void;
   /** @throws S3Error AccessDenied */
   allow(need: Need): Promise<void>;
   /** The same question without throwing: for per-key answers and for what a caller may know of an error. */

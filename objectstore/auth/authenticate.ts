@@ -3,10 +3,9 @@ import type { Authentication, S3Request } from "../types.js";
 import { authenticateHeader } from "./header.js";
 import { anonymousPayload } from "./payload.js";
 import { authenticateQuery } from "./presigned.js";
-import { ALGORITHM } from "./signature.js";
+import { ecdsaRefused, version2Refused } from "./refused.js";
+import { ALGORITHM, ECDSA } from "./signature.js";
 import type { Authority } from "./verify.js";
-
-const ECDSA = "AWS4-ECDSA-P256-SHA256";
 
 /**
  * Who sends a request: by Authorization header, by presigned query, or nobody (POST forms bear their own signature, which
@@ -50,15 +49,4 @@ function anonymous(request: S3Request): Authentication {
     signatureAgeMs: 0,
     signatureVersion: "",
   };
-}
-
-function version2Refused(): S3Error {
-  return new S3Error(
-    "InvalidRequest",
-    "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
-  );
-}
-
-function ecdsaRefused(): S3Error {
-  return new S3Error("NotImplemented", `${ECDSA} signatures are not implemented; sign with ${ALGORITHM}`);
 }

@@ -2,12 +2,12 @@ import { S3Error } from "../../src/errors/s3-error.js";
 import type { Authentication, S3Request } from "../types.js";
 import { canonicalQuery } from "./canonical.js";
 import { parsePayload, signedPayload, UNSIGNED_PAYLOAD } from "./payload.js";
+import { ecdsaRefused } from "./refused.js";
 import { credentialFault, parseCredential, queryFault } from "./scope.js";
-import { ALGORITHM } from "./signature.js";
+import { ALGORITHM, ECDSA } from "./signature.js";
 import { isoSeconds, MAX_SKEW_MS, parseTimestamp } from "./time.js";
 import { type Authority, verifySignature } from "./verify.js";
 
-const ECDSA = "AWS4-ECDSA-P256-SHA256";
 const MAX_EXPIRES_S = 604_800;
 const NUMBER = /^-?\d+$/;
 
@@ -25,7 +25,7 @@ export function authenticateQuery(request: S3Request, authority: Authority): Aut
   const signedHeaders = required(query, "X-Amz-SignedHeaders");
   const expiresText = required(query, "X-Amz-Expires");
 
-  if (algorithm === ECDSA) throw new S3Error("NotImplemented", `${ECDSA} is not implemented; sign with ${ALGORITHM}`);
+  if (algorithm === ECDSA) throw ecdsaRefused();
   if (algorithm !== ALGORITHM) throw queryFault(`X-Amz-Algorithm only supports "${ALGORITHM} and ${ECDSA}"`);
   const credential = parseCredential(credentialText, authority.region, credentialFault);
   const signedMs = parseTimestamp(timestamp);

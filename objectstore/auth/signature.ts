@@ -1,6 +1,8 @@
 import { createHmac, hash, randomBytes, timingSafeEqual } from "node:crypto";
 
 export const ALGORITHM = "AWS4-HMAC-SHA256";
+/** SigV4A, which this server does not have. */
+export const ECDSA = "AWS4-ECDSA-P256-SHA256";
 export const SERVICE = "s3";
 export const TERMINATOR = "aws4_request";
 
@@ -20,10 +22,15 @@ export function signingKey(secret: string, date: string, region: string): Buffer
   const id = `${date}/${region}/${secret}`;
   const known = keys.get(id);
   if (known) return known;
-  const key = hmac(hmac(hmac(hmac(`AWS4${secret}`, date), region), SERVICE), TERMINATOR);
+  const key = deriveSigningKey(secret, date, region);
   if (keys.size >= CACHED_KEYS) keys.delete(keys.keys().next().value as string);
   keys.set(id, key);
   return key;
+}
+
+/** The same, computed anew. */
+export function deriveSigningKey(secret: string, date: string, region: string): Buffer {
+  return hmac(hmac(hmac(hmac(`AWS4${secret}`, date), region), SERVICE), TERMINATOR);
 }
 
 function hmac(key: string | Buffer, text: string): Buffer {

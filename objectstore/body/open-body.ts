@@ -4,8 +4,9 @@ import type { ChecksumAlgorithm } from "../../src/model/object.js";
 import type { BodyDigest, Payload, RequestBody, S3Request } from "../types.js";
 import { AwsChunkedDecoder } from "./aws-chunked.js";
 import { type DeclaredDigests, readDeclared, readDeclaredOfDocument } from "./declared.js";
-import { bodyDigest, checkDigests, digestsOf, runningDigests, type Wanted } from "./digests.js";
-import { gather, incompleteBody, MessageReader } from "./message-reader.js";
+import { bodyDigest, checkDigests, digestsOf } from "./digests.js";
+import { gather, MessageReader } from "./message-reader.js";
+import { streamSource } from "./stream-source.js";
 
 /** Up to this a body is gathered into one Buffer: what a socket gives in one read. */
 const WHOLE_BYTES = 64 * 1024;
@@ -62,12 +63,28 @@ class MessageBody implements RequestBody {
     if (length === undefined && (this.isChunked || !this.isFramed)) throw new S3Error("MissingContentLength");
     if (length !== undefined && length > options.limitBytes) throw tooLarge(length, options.limitBytes);
     const algorithm = declared.checksum?.algorithm ?? options.algorithm;
-    const wanted: Wanted = { md5: true, sha256: declared.sha256 !== undefined, checksum: algorithm };
     if (length !== undefined && length <= WHOLE_BYTES) {
       const bytes = await this.whole(declared, length, length);
-      return { bytes, lengthBytes: length, finish: () => this.finished(declared, digestsOf(bytes, wanted), algorithm) };
+      return { bytes, lengthBytes: length, finish: () => this.digestWhole(bytes, declared, algorithm) };
     }
-    return this.streamed(declared, wanted, algorithm, options.limitBytes);
+    const source = streamSource({
+      pieces: this.pieces(declared, options.limitBytes, tooLarge),
+      lengthBytes: length,
+      declared,
+      algorithm,
+      checksum: () => this.declaredChecksum(declared.checksum),
+    });
+    return { ...source, finish: async () => this.kept(await source.finish()) };
+  }
+
+  async *raw(): AsyncGenerator<Buffer, void, undefined> {
+    this.begin();
+    const reader = new MessageReader(this.request.message);
+    try {
+      for (let bytes = await reader.next(); bytes; bytes = await reader.next()) yield bytes;
+    } finally {
+      reader.stop();
+    }
   }
 
   digest(): BodyDigest | undefined {
@@ -93,45 +110,15 @@ class MessageBody implements RequestBody {
     return checksum?.trailer === undefined ? checksum?.value : this.decoder?.trailerValue;
   }
 
-  private streamed(
-    declared: DeclaredDigests,
-    wanted: Wanted,
-    algorithm: ChecksumAlgorithm,
-    limitBytes: number,
-  ): BodySource {
-    const running = runningDigests(wanted);
-    let complete = false;
-    const pieces = this.pieces(declared, limitBytes, tooLarge);
-    async function* bytes(): AsyncGenerator<Buffer, void, undefined> {
-      try {
-        for await (const piece of pieces) {
-          const wait = running.update(piece);
-          if (wait) await wait;
-          yield piece;
-        }
-        complete = true;
-      } finally {
-        if (!complete) running.abandon();
-      }
-    }
-    return {
-      bytes: bytes(),
-      lengthBytes: this.lengthBytes,
-      finish: async () => {
-        if (!complete) throw incompleteBody();
-        return this.finished(declared, await running.finish(), algorithm);
-      },
-    };
+  private digestWhole(bytes: Buffer, declared: DeclaredDigests, algorithm: ChecksumAlgorithm): BodyDigest {
+    const found = digestsOf(bytes, { md5: true, sha256: declared.sha256 !== undefined, checksum: algorithm });
+    checkDigests(declared, this.declaredChecksum(declared.checksum), found);
+    return this.kept(bodyDigest(found, algorithm));
   }
 
-  private finished(
-    declared: DeclaredDigests,
-    found: ReturnType<typeof digestsOf>,
-    algorithm: ChecksumAlgorithm,
-  ): BodyDigest {
-    checkDigests(declared, this.declaredChecksum(declared.checksum), found);
-    this.digested = bodyDigest(found, algorithm);
-    return this.digested;
+  private kept(digest: BodyDigest): BodyDigest {
+    this.digested = digest;
+    return digest;
   }
 
   /** The decoded body in one Buffer. `length` undefined: not declared, so at most `limitBytes` are taken. */
@@ -151,22 +138,16 @@ class MessageBody implements RequestBody {
     limitBytes: number,
     tooMuch: (sent: number, limit: number) => S3Error,
   ): AsyncGenerator<Buffer, void, undefined> {
-    this.begin();
-    const reader = new MessageReader(this.request.message);
     const decoder = this.newDecoder(declared);
     let taken = 0;
-    try {
-      for (let bytes = await reader.next(); bytes; bytes = await reader.next()) {
-        for (const piece of decoder ? decoder.decode(bytes) : [bytes]) {
-          taken += piece.length;
-          if (taken > limitBytes) throw tooMuch(taken, limitBytes);
-          yield piece;
-        }
+    for await (const bytes of this.raw()) {
+      for (const piece of decoder ? decoder.decode(bytes) : [bytes]) {
+        taken += piece.length;
+        if (taken > limitBytes) throw tooMuch(taken, limitBytes);
+        yield piece;
       }
-      decoder?.end();
-    } finally {
-      reader.stop();
     }
+    decoder?.end();
   }
 
   private newDecoder(declared: DeclaredDigests): AwsChunkedDecoder | undefined {

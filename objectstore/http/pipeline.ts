@@ -6,6 +6,7 @@ import { S3Error, toS3Error } from "../../src/errors/s3-error.js";
 import type { Bucket } from "../../src/model/bucket.js";
 import { checkExpectedOwner, isAllowed } from "../access/decide.js";
 import { authenticate } from "../auth/authenticate.js";
+import { withHoistedHeaders } from "../auth/hoisted.js";
 import type { Authority } from "../auth/verify.js";
 import { openBody } from "../body/open-body.js";
 import { corsHeaders, preflight } from "../cors.js";
@@ -172,13 +173,10 @@ class RequestScope implements RequestContext {
     if (request.method === "OPTIONS") return preflight(request, await this.#findBucket());
     // A page's script may read the refusal too: the bucket's rules are looked up before anything can be refused.
     if (request.headers.has("origin")) this.#bucket = await this.#findBucket();
-    this.#auth = authenticate(request, {
-      identities: gateway.identities,
-      root: gateway.root,
-      region: gateway.settings.region,
-      nowMs: Date.now(),
-    });
-    const operation = gateway.router.route(request);
+    this.#auth = authenticate(request, this.#authority());
+    // What a presigned URL has in its query in place of headers.
+    if (this.#auth.type === "REST-QUERY-STRING") this.#request = withHoistedHeaders(request);
+    const operation = gateway.router.route(this.request);
     this.#operation = operation;
     if (request.bucket !== undefined) {
       this.#bucket ??= await this.#findBucket();
@@ -187,6 +185,11 @@ class RequestScope implements RequestContext {
         throw new S3Error("NoSuchBucket", undefined, { fields: { BucketName: request.bucket } });
     }
     return operation.run(this);
+  }
+
+  become(request: S3Request, authenticateAs: (authority: Authority) => Authentication): void {
+    this.#auth = authenticateAs(this.#authority());
+    this.#request = request;
   }
 
   async allowed(need: Need): Promise<boolean> {
@@ -206,6 +209,11 @@ class RequestScope implements RequestContext {
   crossOrigin(): Record<string, string> | undefined {
     if (this.#bucket?.config.cors === undefined || this.#request === undefined) return undefined;
     return corsHeaders(this.#request, this.#bucket);
+  }
+
+  #authority(): Authority {
+    const { identities, root, settings } = this.gateway;
+    return { identities, root, region: settings.region, nowMs: Date.now() };
   }
 
   #decide(need: Need): boolean {

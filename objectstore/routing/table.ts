@@ -30,6 +30,7 @@ import { headObject } from "../operations/head-object.js";
 import { listBuckets } from "../operations/list-buckets.js";
 import { listObjects } from "../operations/list-objects.js";
 import { listObjectsV2 } from "../operations/list-objects-v2.js";
+import { postObject } from "../operations/post-object.js";
 import { putBucketAcl } from "../operations/put-bucket-acl.js";
 import { putBucketCors } from "../operations/put-bucket-cors.js";
 import { putBucketOwnershipControls } from "../operations/put-bucket-ownership-controls.js";
@@ -115,6 +116,7 @@ const BUCKET: readonly Route[] = [
   no("GET", "bucket", "GetBucketAbac", "abac"),
   no("PUT", "bucket", "PutBucketAbac", "abac"),
   no("GET", "bucket", "CreateSession", "session"),
+  row("POST", postObject),
   row("GET", listObjects),
   row("PUT", createBucket),
   row("HEAD", headBucket),

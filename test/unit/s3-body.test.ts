@@ -1,8 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { storedContentEncoding } from "../../objectstore/body/content-encoding.js";
-import { drain } from "../../objectstore/body/drain.js";
 import { CHECKSUM_ALGORITHMS } from "../../src/model/object.js";
 import { checksumOf } from "../../src/runtime/checksum/checksum.js";
 import { BodyServer, store, type Upload } from "./s3-body-server.js";
@@ -85,9 +84,12 @@ describe("RequestBody.source", () => {
     const outcome = await server.send({ body: [LARGE] }, async (body, message) => {
       const source = await body.source({ algorithm: "CRC32", limitBytes: 1e9 });
       for await (const _piece of source.bytes as AsyncIterable<Buffer>) break;
-      return [message.destroyed, message.isPaused(), message.listenerCount("data"), await drain(message)];
+      const left = [message.destroyed, message.isPaused(), message.listenerCount("data")];
+      // What a server does that answers early: the rest is read, and the connection lives on.
+      await once(message.resume(), "end");
+      return left;
     });
-    expect(outcome).toEqual({ value: [false, true, 0, true] });
+    expect(outcome).toEqual({ value: [false, true, 0] });
   });
 
   it("a reader that is slow: the client waits, and no more than a few reads are held", async () => {
@@ -230,36 +232,5 @@ describe("RequestBody.text", () => {
       body.text(100, { checksumHeaders: "ignored" }),
     );
     expect(outcome).toEqual({ value: SMALL.toString() });
-  });
-});
-
-describe("Content-Encoding", () => {
-  it.each([
-    ["aws-chunked", undefined],
-    ["aws-chunked, gzip", "gzip"],
-    ["gzip,AWS-Chunked", "gzip"],
-    ["gzip, aws-chunked ,br", "gzip,br"],
-    ["gzip", "gzip"],
-    ["not-aws-chunked-at-all", "not-aws-chunked-at-all"],
-    ["", ""],
-    [undefined, undefined],
-  ])("%s: kept as %s", (sent, kept) => {
-    expect(storedContentEncoding(sent)).toBe(kept);
-  });
-});
-
-describe("drain", () => {
-  it("a small rest: read, the connection may go on", async () => {
-    expect(await server.send({ body: [LARGE] }, (_body, message) => drain(message))).toEqual({ value: true });
-  });
-
-  it("a large rest, a client that sends no more, one that left: the connection must close", async () => {
-    const over = server.send({ body: [LARGE] }, (_body, message) => drain(message, { limitBytes: 1000 }));
-    expect(await over).toEqual({ value: false });
-    const silent = { body: [SMALL], contentLength: 1000 };
-    expect(await server.send(silent, (_body, message) => drain(message, { timeoutMs: 20 }))).toEqual({ value: false });
-    expect(await server.send({ ...silent, hangUp: true }, (_body, message) => drain(message))).toEqual({
-      value: false,
-    });
   });
 });
