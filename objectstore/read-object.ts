@@ -1,5 +1,5 @@
 import { S3Error } from "../src/errors/s3-error.js";
-import { MAX_PARTS, type ObjectPart, type ObjectVersion } from "../src/model/object.js";
+import type { ObjectPart, ObjectVersion } from "../src/model/object.js";
 import { addChecksumHeaders, CHECKSUM_HEADER } from "./checksum-headers.js";
 import { conditionFailed, rangeStillApplies, readConditions } from "./http/conditions.js";
 import { type ByteRange, contentRange, parseRange } from "./http/range.js";
@@ -12,21 +12,6 @@ export interface ReadAnswer {
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly range: ByteRange | undefined;
-}
-
-/**
- * The part that a request names.
- *
- * @throws S3Error InvalidArgument
- */
-export function requestedPart(query: ReadonlyMap<string, string>): number | undefined {
-  const text = query.get("partNumber");
-  if (text === undefined) return undefined;
-  const number = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (number >= 1 && number <= MAX_PARTS) return number;
-  throw new S3Error("InvalidArgument", `Part number must be an integer between 1 and ${MAX_PARTS}, inclusive`, {
-    fields: { ArgumentName: "partNumber", ArgumentValue: text },
-  });
 }
 
 interface PartRange {

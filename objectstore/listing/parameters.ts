@@ -10,19 +10,33 @@ function invalidArgument(message: string, name: string, value: string): S3Error 
   return new S3Error("InvalidArgument", message, { fields: { ArgumentName: name, ArgumentValue: value } });
 }
 
-/**
- * max-keys and its like: 1,000 where it is absent or empty, and never over that, whatever is asked.
- *
- * @throws S3Error InvalidArgument for what is no whole number from 0 to 2^31 - 1
- */
-export function pageLimit(query: Query, name: "max-keys" | "max-uploads" | "max-parts"): number {
-  const text = query.get(name);
-  if (text === undefined || text === "") return MAX_PAGE;
+function wholeNumber(values: Query, name: string): number | undefined {
+  const text = values.get(name);
+  if (text === undefined || text === "") return undefined;
   const value = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
   if (!(value <= 0x7fffffff)) {
     throw invalidArgument("Argument must be an integer between 0 and 2147483647", name, text);
   }
-  return Math.min(value, MAX_PAGE);
+  return value;
+}
+
+/**
+ * max-keys and its like: 1,000 where it is absent or empty, and never over that, whatever is asked.
+ *
+ * @param values of the query, or of the headers
+ * @throws S3Error InvalidArgument for what is no whole number from 0 to 2^31 - 1
+ */
+export function pageLimit(values: Query, name: "max-keys" | "max-uploads" | "max-parts" | "x-amz-max-parts"): number {
+  return Math.min(wholeNumber(values, name) ?? MAX_PAGE, MAX_PAGE);
+}
+
+/**
+ * The part that a page of parts starts behind; 0 for the first page.
+ *
+ * @throws S3Error InvalidArgument
+ */
+export function partMarker(values: Query, name: "part-number-marker" | "x-amz-part-number-marker"): number {
+  return wholeNumber(values, name) ?? 0;
 }
 
 /** How keys are written into a page: as XML text, or url encoded. */

@@ -1,6 +1,7 @@
 import type { ObjectPart, ObjectVersion } from "../../src/model/object.js";
+import { requestedPart } from "../multipart/part-number.js";
 import { missingFor, versionNeed } from "../object-needs.js";
-import { readAnswer, refuseRangeOfPart, requestedPart } from "../read-object.js";
+import { readAnswer, refuseRangeOfPart } from "../read-object.js";
 import type { Operation, RequestContext } from "../types.js";
 import { refuseUnsupported } from "../unsupported.js";
 import { requestedVersion } from "../version-id.js";

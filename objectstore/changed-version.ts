@@ -1,0 +1,55 @@
+import type { VersionChange } from "../src/engines/object-engine.js";
+import type { ObjectVersion } from "../src/model/object.js";
+import { missingFor, versionNeed } from "./object-needs.js";
+import type { RequestContext } from "./types.js";
+import { hasVersions, requestedVersion } from "./version-id.js";
+
+/**
+ * The version that a request on a subresource is about (tagging, retention, legal hold). Not authorized yet: its own
+ * tags have a say in that.
+ *
+ * @throws S3Error NoSuchKey, NoSuchVersion, MethodNotAllowed of a delete marker; AccessDenied to who may not list
+ */
+export async function subjectOf(
+  ctx: RequestContext,
+): Promise<{ version: ObjectVersion; versionId: string | undefined }> {
+  const { bucket, key } = ctx;
+  const versionId = requestedVersion(ctx.request);
+  try {
+    return { version: await ctx.engine.head(ctx, { bucket: bucket.name, key, versionId }), versionId };
+  } catch (error) {
+    throw await missingFor(ctx, bucket, key, versionId, error);
+  }
+}
+
+/**
+ * The version that is read, once it is allowed.
+ *
+ * @param actions for the current version, and for one that the request names
+ * @throws S3Error AccessDenied, and what subjectOf throws
+ */
+export async function allowedSubject(
+  ctx: RequestContext,
+  actions: { readonly current: string; readonly named: string },
+): Promise<ObjectVersion> {
+  const { version, versionId } = await subjectOf(ctx);
+  const action = versionId === undefined ? actions.current : actions.named;
+  await ctx.allow(versionNeed(action, ctx.bucket, ctx.key, versionId, version));
+  return version;
+}
+
+/** Changes exactly the version that was looked at, not one that was put since. */
+export async function changeSubject(
+  ctx: RequestContext,
+  version: ObjectVersion,
+  change: VersionChange,
+): Promise<Record<string, string>> {
+  const ref = { bucket: ctx.bucket.name, key: ctx.key, versionId: version.versionId };
+  await ctx.engine.changeVersion(ctx, ref, change);
+  return versionHeader(ctx, version);
+}
+
+/** x-amz-version-id, where the bucket has versions. */
+export function versionHeader(ctx: RequestContext, version: ObjectVersion): Record<string, string> {
+  return hasVersions(ctx.bucket) ? { "x-amz-version-id": version.versionId } : {};
+}

@@ -1,0 +1,89 @@
+import type { CompleteUpload } from "../../src/engines/object-engine.js";
+import { StorageError } from "../../src/errors/storage-error.js";
+import type { ObjectPart, Upload } from "../../src/model/object.js";
+import { typedChecksumLeaves } from "../checksum-headers.js";
+import { type CompletedPart, completedPartsFrom } from "../multipart/complete-document.js";
+import { locationOf } from "../multipart/location.js";
+import { checkNamedChecksums } from "../multipart/named-checksums.js";
+import { uploadIdOf, uploadNamed } from "../multipart/upload-of.js";
+import { checkPartSizes, checkWhole, multipartChecksum, multipartEtag } from "../multipart/whole-digest.js";
+import { allowWrite } from "../object-needs.js";
+import { writePreconditions } from "../preconditions.js";
+import { slowAnswer } from "../slow-answer.js";
+import type { Operation, RequestContext, S3Response } from "../types.js";
+import { refuseUnsupported } from "../unsupported.js";
+import { hasVersions } from "../version-id.js";
+import { conditionNamed } from "../write-refused.js";
+import { etagLeaf, leaf, XML_CONTENT_TYPE, xmlDocument } from "../xml/write.js";
+
+/** 10,000 parts with an ETag and a checksum each. */
+const LIMIT_BYTES = 4 * 1024 ** 2;
+
+/** API reference, CompleteMultipartUpload. */
+export const completeMultipartUpload: Operation = {
+  name: "CompleteMultipartUpload",
+  scope: "object",
+  async run(ctx) {
+    const { bucket, key } = ctx;
+    const { headers } = ctx.request;
+    await allowWrite(ctx, { bucket, key, createsObject: true });
+    refuseUnsupported(headers);
+    const preconditions = writePreconditions(headers);
+    // Its checksum headers are the object's, not this document's.
+    const parts = completedPartsFrom(await ctx.body.text(LIMIT_BYTES, { checksumHeaders: "ignored" }));
+    const request: CompleteUpload = {
+      bucket: bucket.name,
+      key,
+      uploadId: uploadIdOf(ctx),
+      parts: parts.map(({ number, etag, checksum }) => ({ number, etag, checksum: checksum?.value ?? null })),
+      preconditions,
+      digest: (stored, upload) => wholeOf(ctx, parts, stored, upload),
+    };
+    return slowAnswer(ctx, complete(ctx, request));
+  },
+};
+
+/** ETag and checksum of the whole, once what the client says of parts and whole is found true. */
+function wholeOf(
+  ctx: RequestContext,
+  named: readonly CompletedPart[],
+  stored: readonly ObjectPart[],
+  upload: Upload,
+): ReturnType<CompleteUpload["digest"]> {
+  checkNamedChecksums(named, upload);
+  checkPartSizes(stored);
+  const checksum = multipartChecksum(stored, upload);
+  checkWhole(ctx.request.headers, stored, upload, checksum);
+  return { etag: multipartEtag(stored), checksum };
+}
+
+async function complete(ctx: RequestContext, request: CompleteUpload): Promise<S3Response> {
+  const { bucket, key } = ctx;
+  try {
+    const version = await ctx.engine.completeUpload(ctx, request);
+    const headers: Record<string, string> = { "content-type": XML_CONTENT_TYPE };
+    if (hasVersions(bucket)) headers["x-amz-version-id"] = version.versionId;
+    const body = xmlDocument(
+      "CompleteMultipartUploadResult",
+      leaf("Location", locationOf(ctx.request, bucket.name, key)),
+      leaf("Bucket", bucket.name),
+      leaf("Key", key),
+      etagLeaf(version.etag),
+      typedChecksumLeaves(version.checksum),
+    );
+    return { status: 200, headers, body };
+  } catch (error) {
+    throw await explained(ctx, request, error);
+  }
+}
+
+/** The engine's refusal with the elements that S3's has. */
+async function explained(ctx: RequestContext, request: CompleteUpload, error: unknown): Promise<unknown> {
+  if (error instanceof StorageError && error.reason === "part-too-small") {
+    const named = new Set(request.parts.map((part) => part.number));
+    const { parts } = await ctx.engine.listParts(ctx, request, 0, 10_000);
+    // It throws the same refusal, with the part in it.
+    checkPartSizes(parts.filter((part) => named.has(part.number)));
+  }
+  return uploadNamed(conditionNamed(error, request.preconditions, request.key), request.uploadId);
+}

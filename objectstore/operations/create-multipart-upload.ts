@@ -1,0 +1,39 @@
+import { callerId } from "../access/acl.js";
+import { uploadChecksum } from "../multipart/upload-checksum.js";
+import { newObjectAttributes } from "../new-object.js";
+import { allowWrite } from "../object-needs.js";
+import type { Operation } from "../types.js";
+import { leaf, XML_CONTENT_TYPE, xmlDocument } from "../xml/write.js";
+
+/** API reference, CreateMultipartUpload. */
+export const createMultipartUpload: Operation = {
+  name: "CreateMultipartUpload",
+  scope: "object",
+  async run(ctx) {
+    const { bucket, key } = ctx;
+    const asked = ctx.request.headers;
+    await allowWrite(ctx, { bucket, key, createsObject: false });
+    const attributes = newObjectAttributes(ctx, bucket, asked);
+    const { checksumAlgorithm, checksumType } = uploadChecksum(asked);
+    const upload = await ctx.engine.createUpload(ctx, {
+      bucket: bucket.name,
+      key,
+      initiatorId: callerId(ctx.caller),
+      attributes,
+      checksumAlgorithm,
+      checksumType,
+    });
+    const headers: Record<string, string> = { "content-type": XML_CONTENT_TYPE };
+    if (checksumAlgorithm !== null) {
+      headers["x-amz-checksum-algorithm"] = checksumAlgorithm;
+      headers["x-amz-checksum-type"] = checksumType;
+    }
+    const body = xmlDocument(
+      "InitiateMultipartUploadResult",
+      leaf("Bucket", bucket.name),
+      leaf("Key", key),
+      leaf("UploadId", upload.uploadId),
+    );
+    return { status: 200, headers, body };
+  },
+};

@@ -1,0 +1,30 @@
+import { changeSubject, subjectOf } from "../changed-version.js";
+import { legalHoldFromXml, requireObjectLock } from "../object-lock.js";
+import { versionConditions } from "../object-needs.js";
+import type { Operation } from "../types.js";
+
+const LIMIT_BYTES = 16 * 1024;
+
+/**
+ * API reference, PutObjectLegalHold. Its document is read before it is allowed, bounded: policies ask for what it sets
+ * (s3:object-lock-legal-hold).
+ */
+export const putObjectLegalHold: Operation = {
+  name: "PutObjectLegalHold",
+  scope: "object",
+  async run(ctx) {
+    const { bucket, key } = ctx;
+    const { version, versionId } = await subjectOf(ctx);
+    const text = await ctx.body.text(LIMIT_BYTES);
+    await ctx.allow({
+      action: "s3:PutObjectLegalHold",
+      bucket,
+      key,
+      object: version,
+      conditions: () =>
+        versionConditions(versionId).set("s3:object-lock-legal-hold", [legalHoldFromXml(text) ? "ON" : "OFF"]),
+    });
+    requireObjectLock(bucket);
+    return { status: 200, headers: await changeSubject(ctx, version, { legalHold: legalHoldFromXml(text) }) };
+  },
+};
