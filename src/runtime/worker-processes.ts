@@ -5,6 +5,7 @@ import { messageOf, StorageError } from "../errors/storage-error.js";
 /** What workers and their supervisor say to each other. `ask` and `answer` carry plain values. */
 type ToWorker<Start> = { type: "start"; start: Start } | { type: "ask"; id: number } | { type: "drain" };
 type FromWorker<Ready, Answer> =
+  | { type: "hello" }
   | { type: "ready"; ready: Ready }
   | { type: "failed"; message: string }
   | { type: "answer"; id: number; answer: Answer };
@@ -83,7 +84,9 @@ class Pool<Start, Ready, Answer> implements WorkerProcesses<Answer> {
     return new Promise((resolve, reject) => {
       let isReady = false;
       worker.on("message", (message: FromWorker<Ready, Answer>) => {
-        if (message.type === "ready") {
+        if (message.type === "hello") {
+          worker.send({ type: "start", start: this.#options.start } satisfies ToWorker<Start>);
+        } else if (message.type === "ready") {
           isReady = true;
           resolve(message.ready);
         } else if (message.type === "failed") {
@@ -101,7 +104,6 @@ class Pool<Start, Ready, Answer> implements WorkerProcesses<Answer> {
         );
         if (isReady) this.#replace(state.startedMs, state.last, signal ?? `exit code ${code}`);
       });
-      worker.send({ type: "start", start: this.#options.start } satisfies ToWorker<Start>);
     });
   }
 
@@ -182,4 +184,6 @@ export function serveAsWorker<Start, Ready, Answer>(role: WorkerRole<Start, Read
         void role.drain().finally(() => process.exit(0));
     }
   });
+  // What is sent before this process listens is lost.
+  send({ type: "hello" });
 }

@@ -1,0 +1,41 @@
+import { refused } from "../../../../errors/storage-error.js";
+import type { WritePreconditions } from "../../../object-engine.js";
+import { etagOf, generationText, modifiedOf, sequenceOf, sizeOf, versionIdOf } from "../records.js";
+
+/** What a key has now: a current object, or a delete marker that hides it, or nothing. */
+export interface Current {
+  readonly record: Buffer | undefined;
+  readonly marker: Buffer | undefined;
+}
+
+/**
+ * S3, "Conditional requests": If-Match asks for a current object of that ETag, If-None-Match for none of it.
+ *
+ * @throws no-such-key, precondition-failed, conflict
+ */
+export function checkPreconditions(preconditions: WritePreconditions, { record, marker }: Current): void {
+  const { ifMatch, ifNoneMatch, ifMatchLastModifiedMs, ifMatchSizeBytes, generation } = preconditions;
+  if (generation !== undefined && (!record || generationText(sequenceOf(record)) !== generation))
+    throw refused("conflict", "the object has changed since it was looked at; try again");
+  if (ifNoneMatch !== undefined && record && (ifNoneMatch === "*" || ifNoneMatch === etagOf(record)))
+    throw refused("precondition-failed", "If-None-Match does not hold: the object is there");
+  const asksForOne = ifMatch !== undefined || ifMatchLastModifiedMs !== undefined || ifMatchSizeBytes !== undefined;
+  if (!asksForOne) return;
+  if (!record) throw missing(marker);
+  if (ifMatch !== undefined && ifMatch !== "*" && ifMatch !== etagOf(record))
+    throw refused("precondition-failed", "If-Match does not hold: the object has another ETag");
+  // HTTP dates have no fractions.
+  if (ifMatchLastModifiedMs !== undefined && seconds(ifMatchLastModifiedMs) !== seconds(modifiedOf(record)))
+    throw refused("precondition-failed", "the object was last modified at another time");
+  if (ifMatchSizeBytes !== undefined && ifMatchSizeBytes !== sizeOf(record))
+    throw refused("precondition-failed", "the object has another size");
+}
+
+const seconds = (ms: number) => Math.floor(ms / 1000);
+
+/** no-such-key; with the delete marker where one hides the key. */
+export function missing(marker: Buffer | undefined) {
+  return refused("no-such-key", "the key is not there", marker ? { deleteMarker: markerOf(marker) } : {});
+}
+
+export const markerOf = (record: Buffer) => ({ versionId: versionIdOf(record), lastModifiedMs: modifiedOf(record) });
