@@ -79,7 +79,6 @@ function report(scope: RequestScope, failure: unknown): void {
     scope.log.debug({ operation: scope.operationName, code }, (failure as Error).message);
     return;
   }
-  if ((failure as { reason?: string }).reason === "damaged") scope.gateway.metrics.damaged();
   scope.log.error({ operation: scope.operationName, code, err: failure }, "request failed");
 }
 

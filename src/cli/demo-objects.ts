@@ -51,9 +51,7 @@ async function putAndGet(world: DemoWorld, { minio, sums }: Shop): Promise<void>
   }
   for (const [key, sum] of sums) same(`what ${key} holds`, sha256(await read(minio, key)), sum);
   const size = showSize(BigInt(VIDEO.bytes));
-  world.screen.done(
-    `${sums.size} objects put and got, one of ${size}: same bytes, each on disk before its answer`,
-  );
+  world.screen.done(`${sums.size} objects put and got, one of ${size}: same bytes, each on disk before its answer`);
 }
 
 async function list(world: DemoWorld, { minio, sums }: Shop): Promise<void> {

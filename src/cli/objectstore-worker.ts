@@ -42,6 +42,8 @@ export function objectstoreWorkerCommand(): Command {
         const log = openLog({ level: start.logLevel, role: "s3" });
         engine = await openObjectEngine({
           dir: start.dir,
+          log,
+          onDamaged: () => metrics.damaged(),
           ...(start.inlineBytes === undefined ? {} : { inlineBytes: start.inlineBytes }),
         });
         const gateway = {

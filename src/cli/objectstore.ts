@@ -4,11 +4,13 @@ import { Command } from "commander";
 import type { Logger } from "pino";
 import { serveAdmin } from "../../objectstore/admin/server.js";
 import { addFigures, figuresText, type RequestFigures } from "../../objectstore/http/request-metrics.js";
+import { lifecycleRound } from "../../objectstore/lifecycle/round.js";
 import { rootCredentials } from "../../objectstore/root-credentials.js";
 import type { GatewaySettings } from "../../objectstore/types.js";
 import { type Config, loadConfig } from "../config/config.js";
 import { type LocalObjectEngine, openObjectEngine, startObjectWriter } from "../engines/local/objects/index.js";
 import { invalid, messageOf, StorageError } from "../errors/storage-error.js";
+import { every } from "../runtime/every.js";
 import type { HealthServer } from "../runtime/health-http.js";
 import { openLog } from "../runtime/log.js";
 import { openMetrics } from "../runtime/metrics.js";
@@ -48,12 +50,12 @@ async function serve(config: Config, _version: string): Promise<void> {
   const log = openLog({ level: config.logLevel, role: "objectstore" });
   const claim = await claimObjectStore(config.dataDir);
   const dir = join(config.dataDir, "objects");
-  const inline = config.inlineBytes === undefined ? {} : { inlineBytes: config.inlineBytes };
+  const inline = { log, ...(config.inlineBytes === undefined ? {} : { inlineBytes: config.inlineBytes }) };
   const closing: (() => Promise<unknown>)[] = [() => claim.release()];
   try {
     if (config.crashAt !== "") crashAtStep(config.crashAt);
     const root = await rootCredentials({ dataDir: config.dataDir, configured: config.rootCredentials, log });
-    const writer = await startObjectWriter({ dir, ...inline, crashAt: config.crashAt });
+    const writer = await startObjectWriter({ dir, crashAt: config.crashAt });
     closing.push(() => writer.close());
     const engine = await openObjectEngine({ dir, ...inline });
     closing.push(() => engine.close());
@@ -81,6 +83,7 @@ async function serve(config: Config, _version: string): Promise<void> {
     closing.push(() => admin.close());
     const health = await serveMetrics(config, log, engine, workers);
     closing.push(async () => health?.close());
+    closing.push(runLifecycle(config, engine, settings, log));
     const s3Endpoint = `${config.tlsCert ? "https" : "http"}://${hostOf(config.s3Listen)}:${workers.ready.port}`;
     await claim.announce({ s3Endpoint, adminSocket: admin.socketPath, adminTokenFile: admin.tokenFile });
     log.info(`ready on ${s3Endpoint}`);
@@ -154,4 +157,15 @@ async function serveMetrics(
   return openHealth(config, log, metrics, () =>
     engine.probe({ signal: AbortSignal.timeout(ASK_MS), requestId: "readyz", log }),
   );
+}
+
+function runLifecycle(config: Config, engine: LocalObjectEngine, settings: GatewaySettings, log: Logger) {
+  return every(config.lifecycleIntervalMs, async (signal) => {
+    try {
+      const counts = await lifecycleRound({ signal, requestId: "lifecycle", log }, engine, settings, Date.now());
+      log.debug({ ...counts }, "lifecycle round");
+    } catch (error) {
+      if (!signal.aborted) log.error({ err: error }, "lifecycle round failed");
+    }
+  });
 }
