@@ -32,7 +32,7 @@ const SYSTEM: ReadonlySet<string> = new Set([
   "content-language",
   "expires",
 ]);
-const REDIRECT = "x-amz-website-redirect-location";
+export const REDIRECT = "x-amz-website-redirect-location";
 const USER_PREFIX = "x-amz-meta-";
 const NO_PAIRS: Pairs = [];
 
@@ -79,7 +79,7 @@ function metadataTooLarge(bytes: number): S3Error {
 /**
  * @throws S3Error InvalidArgument for a redirect that is neither a path nor a URL (PutObject, x-amz-website-redirect-location)
  */
-function checkRedirect(value: string): void {
+export function checkRedirect(value: string): void {
   if (/^(\/|https?:\/\/)/.test(value)) return;
   throw new S3Error(
     "InvalidArgument",

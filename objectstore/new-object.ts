@@ -1,9 +1,9 @@
-import { S3Error } from "../src/errors/s3-error.js";
 import type { Bucket } from "../src/model/bucket.js";
 import type { ObjectAttributes, ObjectVersion, Pairs } from "../src/model/object.js";
 import { accessOfNewObject } from "./access/new-acl.js";
 import { readMetadata, storageClassOf, type WrittenMetadata } from "./attributes.js";
 import { addChecksumHeaders } from "./checksum-headers.js";
+import { expirationHeader } from "./lifecycle/headers.js";
 import { lockOfNewObject } from "./object-lock.js";
 import { tagsFromHeader } from "./tags.js";
 import type { RequestContext } from "./types.js";
@@ -46,20 +46,19 @@ export function newObjectAttributes(
   };
 }
 
-/** The headers of an answer to a write: ETag, version, checksum. */
-export function writtenHeaders(bucket: Bucket, version: ObjectVersion): Record<string, string> {
-  const headers: Record<string, string> = { etag: `"${version.etag}"` };
+/** The headers of every answer to a write: the version, and when the lifecycle ends it. */
+export function versionHeaders(ctx: RequestContext, bucket: Bucket, version: ObjectVersion): Record<string, string> {
+  const headers: Record<string, string> = {};
   if (hasVersions(bucket)) headers["x-amz-version-id"] = version.versionId;
-  addChecksumHeaders(headers, version.checksum);
+  const expiration = expirationHeader(bucket, version, ctx.settings.lifecycleDayMs);
+  if (expiration !== undefined) headers["x-amz-expiration"] = expiration;
   return headers;
 }
 
-/**
- * A body of unknown length must say at least that it ends by itself.
- *
- * @throws S3Error MissingContentLength
- */
-export function requireLength(ctx: RequestContext): void {
-  if (ctx.body.lengthBytes !== undefined || ctx.request.headers.has("transfer-encoding")) return;
-  throw new S3Error("MissingContentLength");
+/** The headers of an answer to PutObject and PostObject: those, ETag and checksum. */
+export function writtenHeaders(ctx: RequestContext, bucket: Bucket, version: ObjectVersion): Record<string, string> {
+  const headers = versionHeaders(ctx, bucket, version);
+  headers.etag = `"${version.etag}"`;
+  addChecksumHeaders(headers, version.checksum);
+  return headers;
 }

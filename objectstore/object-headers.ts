@@ -3,12 +3,13 @@ import type { ObjectVersion } from "../src/model/object.js";
 import { STANDARD } from "./attributes.js";
 import { httpDate } from "./http/dates.js";
 import { encodeWords } from "./http/encoded-word.js";
+import { expirationHeader } from "./lifecycle/headers.js";
 import { versionNeed } from "./object-needs.js";
 import type { RequestContext } from "./types.js";
 import { hasVersions } from "./version-id.js";
 
 /** What a version says of itself to who may read it. Its keys are from fixed sets, or begin with `x-amz-meta-`. */
-export function objectHeaders(bucket: Bucket, version: ObjectVersion): Record<string, string> {
+export function objectHeaders(bucket: Bucket, version: ObjectVersion, dayMs: number): Record<string, string> {
   const { attributes } = version;
   const headers: Record<string, string> = {
     "last-modified": httpDate(version.lastModifiedMs),
@@ -20,6 +21,8 @@ export function objectHeaders(bucket: Bucket, version: ObjectVersion): Record<st
   for (const [name, value] of attributes.user) headers[`x-amz-meta-${name}`] = encodeWords(value);
   if (version.storageClass !== STANDARD) headers["x-amz-storage-class"] = version.storageClass;
   if (hasVersions(bucket)) headers["x-amz-version-id"] = version.versionId;
+  const expiration = expirationHeader(bucket, version, dayMs);
+  if (expiration !== undefined) headers["x-amz-expiration"] = expiration;
   return headers;
 }
 

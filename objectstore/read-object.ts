@@ -63,7 +63,7 @@ export async function readAnswer(
   parts: readonly ObjectPart[],
 ): Promise<ReadAnswer> {
   const { headers: asked, query } = ctx.request;
-  const headers = objectHeaders(ctx.bucket, version);
+  const headers = objectHeaders(ctx.bucket, version, ctx.settings.lifecycleDayMs);
   const outcome = readConditions(asked, version);
   if (outcome === "not-modified") return { status: 304, headers: notModifiedHeaders(headers), range: undefined };
   if (outcome) throw conditionFailed(outcome.failed);

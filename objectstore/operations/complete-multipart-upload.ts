@@ -7,12 +7,12 @@ import { locationOf } from "../multipart/location.js";
 import { checkNamedChecksums } from "../multipart/named-checksums.js";
 import { uploadIdOf, uploadNamed } from "../multipart/upload-of.js";
 import { checkPartSizes, checkWhole, multipartChecksum, multipartEtag } from "../multipart/whole-digest.js";
+import { versionHeaders } from "../new-object.js";
 import { allowWrite } from "../object-needs.js";
 import { writePreconditions } from "../preconditions.js";
 import { slowAnswer } from "../slow-answer.js";
 import type { Operation, RequestContext, S3Response } from "../types.js";
 import { refuseUnsupported } from "../unsupported.js";
-import { hasVersions } from "../version-id.js";
 import { conditionNamed } from "../write-refused.js";
 import { etagLeaf, leaf, XML_CONTENT_TYPE, xmlDocument } from "../xml/write.js";
 
@@ -61,8 +61,7 @@ async function complete(ctx: RequestContext, request: CompleteUpload): Promise<S
   const { bucket, key } = ctx;
   try {
     const version = await ctx.engine.completeUpload(ctx, request);
-    const headers: Record<string, string> = { "content-type": XML_CONTENT_TYPE };
-    if (hasVersions(bucket)) headers["x-amz-version-id"] = version.versionId;
+    const headers = { "content-type": XML_CONTENT_TYPE, ...versionHeaders(ctx, bucket, version) };
     const body = xmlDocument(
       "CompleteMultipartUploadResult",
       leaf("Location", locationOf(ctx.request, bucket.name, key)),

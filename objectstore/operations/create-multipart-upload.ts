@@ -1,4 +1,5 @@
 import { callerId } from "../access/acl.js";
+import { abortHeaders } from "../lifecycle/headers.js";
 import { uploadChecksum } from "../multipart/upload-checksum.js";
 import { newObjectAttributes } from "../new-object.js";
 import { allowWrite } from "../object-needs.js";
@@ -23,7 +24,10 @@ export const createMultipartUpload: Operation = {
       checksumAlgorithm,
       checksumType,
     });
-    const headers: Record<string, string> = { "content-type": XML_CONTENT_TYPE };
+    const headers: Record<string, string> = {
+      "content-type": XML_CONTENT_TYPE,
+      ...abortHeaders(bucket, upload, ctx.settings.lifecycleDayMs),
+    };
     if (checksumAlgorithm !== null) {
       headers["x-amz-checksum-algorithm"] = checksumAlgorithm;
       headers["x-amz-checksum-type"] = checksumType;

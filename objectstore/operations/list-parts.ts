@@ -1,5 +1,6 @@
 import type { ObjectPart } from "../../src/model/object.js";
 import { checksumLeaf } from "../checksum-headers.js";
+import { abortHeaders } from "../lifecycle/headers.js";
 import { xmlAnswer } from "../listing/page.js";
 import { pageLimit, partMarker } from "../listing/parameters.js";
 import { peopleXml } from "../listing/people.js";
@@ -22,7 +23,7 @@ export const listParts: Operation = {
     const page = await partsPage(() => ctx.engine.listParts(ctx, ref, marker, Math.max(limit, 1)), limit, ref.uploadId);
     const people = peopleXml(ctx);
     const { checksumAlgorithm } = upload;
-    return xmlAnswer(
+    const answer = xmlAnswer(
       xmlDocument(
         "ListPartsResult",
         leaf("Bucket", bucket.name),
@@ -40,6 +41,8 @@ export const listParts: Operation = {
         checksumAlgorithm === null ? "" : leaf("ChecksumType", upload.checksumType),
       ),
     );
+    Object.assign(answer.headers, abortHeaders(bucket, upload, ctx.settings.lifecycleDayMs));
+    return answer;
   },
 };
 
