@@ -5,10 +5,23 @@ import pino from "pino";
 import { BlockPool } from "../../src/engines/local/objects/bodies/block-pool.js";
 import { type BodyStoreOptions, openBodyStore } from "../../src/engines/local/objects/bodies/body-store.js";
 import { bodyPath } from "../../src/engines/local/objects/bodies/generation-folders.js";
+import { ReadPace } from "../../src/engines/local/objects/bodies/read-pace.js";
 import type { BodyStore, StoredBody } from "../../src/engines/local/objects/bodies/types.js";
 import type { BodySource } from "../../src/engines/object-engine.js";
 
 export const DIGEST = { md5: "", checksum: { algorithm: "CRC32", type: "FULL_OBJECT", value: "" } } as const;
+
+/** Reads go by way of threads, as if each had waited for a disk. */
+class ColdPace extends ReadPace {
+  override get warm(): boolean {
+    return false;
+  }
+}
+
+export const PACES = [
+  { pace: "warm", options: {} },
+  { pace: "cold", options: { pace: new ColdPace() } },
+] as const;
 
 /** A folder of bodies with a store on it, and what its writer would record. */
 export interface World {

@@ -8,7 +8,7 @@ import {
   HEADER_BYTES,
 } from "../../src/engines/local/objects/bodies/format.js";
 import type { StoredBody } from "../../src/engines/local/objects/bodies/types.js";
-import { endWorld, makeWorld, pattern, type World } from "./bodies-world.js";
+import { endWorld, makeWorld, PACES, pattern, type World } from "./bodies-world.js";
 
 // A large block holds eight chunks: this body has two blocks, and a short chunk at its end.
 const SIZE = 10 * CHUNK_BYTES + 1000;
@@ -18,15 +18,6 @@ let body: StoredBody;
 let other: StoredBody;
 let intact: Buffer;
 const bytes = pattern(SIZE);
-
-beforeAll(async () => {
-  world = await makeWorld();
-  body = await world.put(bytes);
-  other = await world.put(bytes);
-  intact = readFileSync(world.pathOf(body));
-});
-
-afterAll(() => endWorld(world));
 
 /** What a read gives of a body whose file is changed so; every chunk that comes must be right. */
 async function readDamaged(change: (file: Buffer) => Buffer): Promise<{ given: number; error: unknown }> {
@@ -50,7 +41,15 @@ async function readDamaged(change: (file: Buffer) => Buffer): Promise<{ given: n
 const damagedLike = (text: RegExp) =>
   expect.objectContaining({ reason: "damaged", message: expect.stringMatching(text) });
 
-describe("a body's file", () => {
+describe.each(PACES)("a body's file, $pace", ({ options }) => {
+  beforeAll(async () => {
+    world = await makeWorld(options);
+    body = await world.put(bytes);
+    other = await world.put(bytes);
+    intact = readFileSync(world.pathOf(body));
+  });
+  afterAll(() => endWorld(world));
+
   it("is a header, and each chunk with its trailer", () => {
     expect(intact.length).toBe(fileBytes(SIZE));
     expect(intact.subarray(0, 8).toString()).toBe("GRANBODY");

@@ -1,16 +1,12 @@
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CHUNK_BYTES } from "../../src/engines/local/objects/bodies/format.js";
-import { endWorld, gather, makeWorld, pattern, sourceOf, type World } from "./bodies-world.js";
+import { endWorld, gather, makeWorld, PACES, pattern, sourceOf, type World } from "./bodies-world.js";
 
 const BLOCK_BYTES = 8 * CHUNK_BYTES;
 const signal = new AbortController().signal;
 
 let world: World;
-beforeAll(async () => {
-  world = await makeWorld();
-});
-afterAll(() => endWorld(world));
 
 /** Offsets that lie on and beside every boundary of chunks and blocks of a body. */
 function edges(sizeBytes: number): number[] {
@@ -31,7 +27,12 @@ async function* cut(bytes: Buffer, lengths: readonly number[]) {
   }
 }
 
-describe("a body's ranges", () => {
+describe.each(PACES)("a body's ranges, $pace", ({ options }) => {
+  beforeAll(async () => {
+    world = await makeWorld(options);
+  });
+  afterAll(() => endWorld(world));
+
   it("between all boundaries of chunks and blocks: the bytes", async () => {
     const bytes = pattern(BLOCK_BYTES + CHUNK_BYTES + 77);
     const body = await world.put(bytes);

@@ -1,12 +1,14 @@
 import { closeSync } from "node:fs";
 import { refused, StorageError } from "../../../../errors/storage-error.js";
 import type { Block, BlockPool } from "./block-pool.js";
-import { diskFailure, isMissing, openFile, readPieces } from "./disk.js";
+import { diskFailure, isMissing, openFile, openToRead, readPieces, readPiecesNow } from "./disk.js";
 import { CHUNK_BYTES, chunksOf, frameAt, headerProblem } from "./format.js";
+import type { ReadPace } from "./read-pace.js";
 import type { OpenBody, StoredBody } from "./types.js";
 
 export interface BodyReaderParts {
   readonly pool: BlockPool;
+  readonly pace: ReadPace;
   readonly body: StoredBody;
   readonly path: string;
   /** Told of each damage, once a read. */
@@ -18,13 +20,14 @@ interface Step {
   readonly block: Block;
   readonly firstChunk: number;
   readonly chunks: number;
-  readonly done: Promise<void>;
+  /** Undefined: it is there. */
+  readonly done: Promise<void> | undefined;
 }
 
 /** A body's file, open from the first read to close(). */
 export class BodyReader implements OpenBody {
   readonly #parts: BodyReaderParts;
-  #fd: Promise<number> | undefined;
+  #fd: number | Promise<number> | undefined;
   #reads = 0;
   #closed = false;
 
@@ -47,9 +50,9 @@ export class BodyReader implements OpenBody {
         next = undefined;
         chunk = step.firstChunk + step.chunks;
         try {
-          await step.done;
+          if (step.done !== undefined) await step.done;
           // The block after this one is read while the caller sends this one; without a spare block, after it.
-          if (chunk <= lastChunk) next = this.#startAhead(chunk, lastChunk);
+          if (chunk <= lastChunk && !this.#parts.pace.warm) next = this.#startAhead(chunk, lastChunk);
           this.#verify(step);
           const base = step.firstChunk * CHUNK_BYTES;
           yield step.block.data.subarray(
@@ -64,7 +67,7 @@ export class BodyReader implements OpenBody {
       throw this.#failure(error);
     } finally {
       if (next !== undefined) {
-        await next.done.catch(() => undefined);
+        await next.done?.catch(() => undefined);
         this.#parts.pool.release(next.block);
       }
       this.#reads--;
@@ -90,25 +93,48 @@ export class BodyReader implements OpenBody {
 
   #into(block: Block, firstChunk: number, wanted: number): Step {
     const chunks = Math.min(wanted, block.chunks);
-    const done = this.#fill(block, firstChunk, chunks);
+    const position = firstChunk === 0 ? 0 : frameAt(firstChunk);
+    const pieces = this.#piecesOf(block, firstChunk, chunks);
+    const done = this.#parts.pace.warm ? this.#fillNow(pieces, position) : this.#fill(pieces, position);
     // Awaited later, or not at all when the step before it fails.
-    done.catch(() => undefined);
+    done?.catch(() => undefined);
     return { block, firstChunk, chunks, done };
   }
 
-  async #fill(block: Block, firstChunk: number, chunks: number): Promise<void> {
-    if (this.#closed) throw new StorageError("cancelled", "the body was closed while it was read");
-    this.#fd ??= openFile(this.#parts.path, "r");
-    const fd = await this.#fd;
+  #piecesOf(block: Block, firstChunk: number, chunks: number): Buffer[] {
     const pieces = block.pieces.slice(0, 2 * chunks);
     const last = this.#lengthOf(firstChunk + chunks - 1);
     const at = (chunks - 1) * CHUNK_BYTES;
     if (last < CHUNK_BYTES) pieces[2 * chunks - 2] = block.data.subarray(at, at + last);
     if (firstChunk === 0) pieces.unshift(block.header);
-    let wanted = 0;
-    for (const piece of pieces) wanted += piece.length;
-    const got = await readPieces(fd, pieces, firstChunk === 0 ? 0 : frameAt(firstChunk));
-    if (got < wanted) throw this.#damaged("its file is too short");
+    return pieces;
+  }
+
+  async #fill(pieces: readonly Buffer[], position: number): Promise<void> {
+    this.#checkOpen();
+    this.#fd ??= openFile(this.#parts.path, "r");
+    const got = await readPieces(await this.#fd, pieces, position);
+    if (got < lengthOf(pieces)) throw this.#tooShort();
+  }
+
+  /** Undefined: the pieces are filled. */
+  #fillNow(pieces: readonly Buffer[], position: number): Promise<void> | undefined {
+    const { pace, path } = this.#parts;
+    try {
+      this.#checkOpen();
+      this.#fd ??= pace.timed(0, () => openToRead(path));
+      if (typeof this.#fd !== "number") return this.#fill(pieces, position);
+      const fd = this.#fd;
+      const wanted = lengthOf(pieces);
+      if (pace.timed(wanted, () => readPiecesNow(fd, pieces, position)) < wanted) throw this.#tooShort();
+      return undefined;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new StorageError("cancelled", "the body was closed while it was read");
   }
 
   #verify(step: Step): void {
@@ -131,6 +157,10 @@ export class BodyReader implements OpenBody {
     return Math.min(CHUNK_BYTES, this.#parts.body.sizeBytes - chunk * CHUNK_BYTES);
   }
 
+  #tooShort(): StorageError {
+    return this.#damaged("its file is too short");
+  }
+
   #damaged(problem: string): StorageError {
     return refused("damaged", `body ${this.#parts.body.bodyId} is damaged: ${problem}`);
   }
@@ -148,6 +178,13 @@ export class BodyReader implements OpenBody {
     if (!this.#closed || this.#reads > 0 || this.#fd === undefined) return;
     const fd = this.#fd;
     this.#fd = undefined;
-    fd.then(closeSync).catch(() => undefined);
+    if (typeof fd === "number") closeSync(fd);
+    else fd.then(closeSync).catch(() => undefined);
   }
+}
+
+function lengthOf(pieces: readonly Buffer[]): number {
+  let bytes = 0;
+  for (const piece of pieces) bytes += piece.length;
+  return bytes;
 }

@@ -8,6 +8,7 @@ import { BodyWriter, EarlySyncs } from "./body-writer.js";
 import { diskFailure } from "./disk.js";
 import { FreeSpace } from "./free-space.js";
 import { bodyPath, GenerationFolders } from "./generation-folders.js";
+import { ReadPace } from "./read-pace.js";
 import type { BodyId, BodyStore, Generations, OpenBody, StoredBody, WriteOptions } from "./types.js";
 
 type WrittenBody = StoredBody & { readonly digest: BodyDigest };
@@ -19,6 +20,8 @@ export interface BodyStoreOptions {
   readonly log: Logger;
   /** One pool for a process: it bounds the memory of all bodies together. */
   readonly pool?: BlockPool;
+  /** Says which way reads go; for tests. */
+  readonly pace?: ReadPace;
   /** Told of each damaged body that a read finds. */
   readonly onDamaged?: (body: StoredBody, problem: string) => void;
 }
@@ -38,12 +41,14 @@ class FileBodyStore implements BodyStore {
   readonly #pool: BlockPool;
   readonly #space: FreeSpace;
   readonly #folders: GenerationFolders;
+  readonly #pace: ReadPace;
   readonly #earlySyncs = new EarlySyncs();
   readonly #writing = new Set<Promise<unknown>>();
 
   constructor(options: BodyStoreOptions) {
     this.#options = options;
     this.#pool = options.pool ?? new BlockPool();
+    this.#pace = options.pace ?? new ReadPace();
     this.#space = new FreeSpace(options.dir);
     this.#folders = new GenerationFolders(options.dir, options.generations, options.log);
   }
@@ -79,7 +84,7 @@ class FileBodyStore implements BodyStore {
 
   open(body: StoredBody): OpenBody {
     const { dir, onDamaged = () => undefined } = this.#options;
-    return new BodyReader({ pool: this.#pool, body, path: bodyPath(dir, body.bodyId), onDamaged });
+    return new BodyReader({ pool: this.#pool, pace: this.#pace, body, path: bodyPath(dir, body.bodyId), onDamaged });
   }
 
   async close(): Promise<void> {

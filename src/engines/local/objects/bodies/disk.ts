@@ -3,7 +3,7 @@
  * closed with closeSync: it waits for no disk, as a file's bytes are synced before and it is unlinked after, and a trip to
  * another thread costs 25 us.
  */
-import { fdatasync, fsync, open, readv, unlink, writev } from "node:fs";
+import { fdatasync, fsync, open, openSync, readv, readvSync, unlink, writev } from "node:fs";
 import { messageOf, refused, StorageError } from "../../../../errors/storage-error.js";
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
@@ -42,6 +42,8 @@ export function diskFailure(error: unknown, doing: string): Error {
 
 export const openFile = (path: string, flags: string): Promise<number> =>
   new Promise((resolve, reject) => open(path, flags, 0o600, (error, fd) => (error ? reject(error) : resolve(fd))));
+
+export const openToRead = (path: string): number => openSync(path, "r");
 
 export const syncData = (fd: number): Promise<void> =>
   new Promise((resolve, reject) => fdatasync(fd, (error) => (error ? reject(error) : resolve())));
@@ -93,6 +95,18 @@ function behind(pieces: readonly Buffer[], bytes: number): Buffer[] {
 /** Fills the pieces from the file; settles with less than all at its end. */
 export const readPieces = (fd: number, pieces: readonly Buffer[], position: number): Promise<number> =>
   whole(readv, fd, pieces, position);
+
+/** The same, and at once. */
+export function readPiecesNow(fd: number, pieces: readonly Buffer[], position: number): number {
+  let moved = 0;
+  for (let rest = pieces; rest.length > 0; ) {
+    const bytes = readvSync(fd, rest, position + moved);
+    if (bytes === 0) break;
+    moved += bytes;
+    rest = behind(rest, bytes);
+  }
+  return moved;
+}
 
 export async function writePieces(fd: number, pieces: readonly Buffer[], position: number): Promise<void> {
   let wanted = 0;
