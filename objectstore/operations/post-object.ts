@@ -114,7 +114,7 @@ async function* withinRange(pieces: AsyncIterable<Buffer>, { min, max }: FileRan
 function answer(ctx: RequestContext, values: FormValues, version: ObjectVersion): S3Response {
   const { bucket, key, request } = ctx;
   const location = locationOf(request, bucket.name, key);
-  const headers: Record<string, string> = { ...writtenHeaders(bucket, version), location };
+  const headers: Record<string, string> = { ...writtenHeaders(ctx, bucket, version), location };
   const redirect = redirectOf(values.get("success_action_redirect") ?? values.get("redirect"));
   if (redirect) {
     const { searchParams } = redirect;
