@@ -1,8 +1,8 @@
 import { readAcl } from "../access/acl.js";
 import { aclXml } from "../access/acl-xml.js";
 import { ownershipOf } from "../access/bucket-access.js";
-import { allowedVersion } from "../access/object-version.js";
 import { effectiveAcl, objectOwner } from "../access/put-acl.js";
+import { allowedSubject } from "../changed-version.js";
 import type { Operation } from "../types.js";
 import { XML_CONTENT_TYPE } from "../xml/write.js";
 
@@ -11,7 +11,7 @@ export const getObjectAcl: Operation = {
   name: "GetObjectAcl",
   scope: "object",
   async run(ctx) {
-    const { attributes } = await allowedVersion(ctx, { current: "s3:GetObjectAcl", named: "s3:GetObjectVersionAcl" });
+    const { attributes } = await allowedSubject(ctx, { current: "s3:GetObjectAcl", named: "s3:GetObjectVersionAcl" });
     const { bucket, settings } = ctx;
     const ownerId = objectOwner(bucket, ownershipOf(bucket, settings), attributes.ownerId);
     const acl = effectiveAcl(bucket, settings, readAcl(attributes.acl, attributes.ownerId));

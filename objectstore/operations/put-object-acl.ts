@@ -2,8 +2,8 @@ import { S3Error } from "../../src/errors/s3-error.js";
 import { storedAcl } from "../access/acl.js";
 import { ownershipOf } from "../access/bucket-access.js";
 import { isBucketOwnerFullControl, refuseBlockedAcl } from "../access/new-acl.js";
-import { allowedVersion } from "../access/object-version.js";
 import { objectOwner, requestedAcl } from "../access/put-acl.js";
+import { allowedSubject } from "../changed-version.js";
 import type { Operation } from "../types.js";
 
 /** S3 API reference, PutObjectAcl. */
@@ -11,7 +11,7 @@ export const putObjectAcl: Operation = {
   name: "PutObjectAcl",
   scope: "object",
   async run(ctx) {
-    const version = await allowedVersion(ctx, { current: "s3:PutObjectAcl", named: "s3:PutObjectVersionAcl" });
+    const version = await allowedSubject(ctx, { current: "s3:PutObjectAcl", named: "s3:PutObjectVersionAcl" });
     const { bucket } = ctx;
     const ownership = ownershipOf(bucket, ctx.settings);
     const ownerId = objectOwner(bucket, ownership, version.attributes.ownerId);

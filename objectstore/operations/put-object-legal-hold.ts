@@ -14,17 +14,16 @@ export const putObjectLegalHold: Operation = {
   scope: "object",
   async run(ctx) {
     const { bucket, key } = ctx;
+    const legalHold = legalHoldFromXml(await ctx.body.text(LIMIT_BYTES));
     const { version, versionId } = await subjectOf(ctx);
-    const text = await ctx.body.text(LIMIT_BYTES);
     await ctx.allow({
       action: "s3:PutObjectLegalHold",
       bucket,
       key,
       object: version,
-      conditions: () =>
-        versionConditions(versionId).set("s3:object-lock-legal-hold", [legalHoldFromXml(text) ? "ON" : "OFF"]),
+      conditions: () => versionConditions(versionId).set("s3:object-lock-legal-hold", [legalHold ? "ON" : "OFF"]),
     });
     requireObjectLock(bucket);
-    return { status: 200, headers: await changeSubject(ctx, version, { legalHold: legalHoldFromXml(text) }) };
+    return { status: 200, headers: await changeSubject(ctx, version, { legalHold }) };
   },
 };

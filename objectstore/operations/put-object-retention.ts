@@ -15,9 +15,9 @@ export const putObjectRetention: Operation = {
   scope: "object",
   async run(ctx) {
     const { bucket, key } = ctx;
-    const { version, versionId } = await subjectOf(ctx);
-    const text = await ctx.body.text(LIMIT_BYTES);
     const nowMs = Date.now();
+    const retention = retentionFromXml(await ctx.body.text(LIMIT_BYTES), nowMs);
+    const { version, versionId } = await subjectOf(ctx);
     await ctx.allow({
       action: "s3:PutObjectRetention",
       bucket,
@@ -25,13 +25,11 @@ export const putObjectRetention: Operation = {
       object: version,
       conditions: () => {
         const conditions = versionConditions(versionId);
-        const asked = retentionFromXml(text, nowMs);
-        if (asked) addRetentionConditions(conditions, asked.mode, asked.untilMs, nowMs);
+        if (retention) addRetentionConditions(conditions, retention.mode, retention.untilMs, nowMs);
         return conditions;
       },
     });
     requireObjectLock(bucket);
-    const retention = retentionFromXml(text, nowMs);
     const bypassGovernance = await mayBypassGovernance(ctx, key, versionId);
     return { status: 200, headers: await changeSubject(ctx, version, { retention, bypassGovernance }) };
   },

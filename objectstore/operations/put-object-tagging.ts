@@ -7,15 +7,15 @@ const LIMIT_BYTES = 64 * 1024;
 
 /**
  * API reference, PutObjectTagging. Its document is read before it is allowed, bounded: policies ask for the tags in it
- * (s3:RequestObjectTag).
+ * (s3:RequestObjectTag). Before the object is looked at too: a wrong document must not tell strangers what is there.
  */
 export const putObjectTagging: Operation = {
   name: "PutObjectTagging",
   scope: "object",
   async run(ctx) {
     const { bucket, key } = ctx;
-    const { version, versionId } = await subjectOf(ctx);
     const tags = tagsFromXml(await ctx.body.text(LIMIT_BYTES), "object");
+    const { version, versionId } = await subjectOf(ctx);
     await ctx.allow({
       action: versionId === undefined ? "s3:PutObjectTagging" : "s3:PutObjectVersionTagging",
       bucket,

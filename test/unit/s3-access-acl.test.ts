@@ -327,7 +327,7 @@ describe("ACLs in XML", () => {
     ],
     ["more than a hundred", document(grant("CanonicalUser", "<ID>bob-id</ID>").repeat(101)), "MalformedACLError"],
     ["an unknown element", document("<Grants/>"), "MalformedACLError"],
-  ])("%s: %3$s", (_, text, code) => {
+  ])("%s", (_, text, code) => {
     expect(codeOf(() => parse(text))).toBe(code);
   });
 });
