@@ -9,6 +9,7 @@ import { rootCredentials } from "../../objectstore/root-credentials.js";
 import type { GatewaySettings } from "../../objectstore/types.js";
 import { type Config, loadConfig } from "../config/config.js";
 import { type LocalObjectEngine, openObjectEngine, startObjectWriter } from "../engines/local/objects/index.js";
+import type { Reclaim } from "../engines/local/objects/reclaim.js";
 import { invalid, messageOf, StorageError } from "../errors/storage-error.js";
 import { every } from "../runtime/every.js";
 import type { HealthServer } from "../runtime/health-http.js";
@@ -59,6 +60,8 @@ async function serve(config: Config, _version: string): Promise<void> {
     closing.push(() => writer.close());
     const engine = await openObjectEngine({ dir, ...inline });
     closing.push(() => engine.close());
+    const reclaim = engine.reclaim();
+    closing.push(() => reclaim.close());
     const settings: GatewaySettings = {
       region: config.region,
       domains: config.domains,
@@ -81,7 +84,7 @@ async function serve(config: Config, _version: string): Promise<void> {
       rootAccessKey: root.accessKey,
     });
     closing.push(() => admin.close());
-    const health = await serveMetrics(config, log, engine, workers);
+    const health = await serveMetrics(config, log, engine, reclaim, workers);
     closing.push(async () => health?.close());
     closing.push(runLifecycle(config, engine, settings, log));
     const s3Endpoint = `${config.tlsCert ? "https" : "http"}://${hostOf(config.s3Listen)}:${workers.ready.port}`;
@@ -138,11 +141,13 @@ async function serveMetrics(
   config: Config,
   log: Logger,
   engine: LocalObjectEngine,
+  reclaim: Pick<Reclaim, "processEnded">,
   workers: WorkerProcesses<WorkerAnswer>,
 ): Promise<HealthServer | null> {
   const own = openMetrics();
   let before: RequestFigures = addFigures([]);
-  workers.onEnded((last) => {
+  workers.onEnded((pid, last) => {
+    reclaim.processEnded(pid);
     if (last) before = addFigures([before, { ...last, connections: 0 }]);
   });
   const metrics = {

@@ -13,8 +13,8 @@ type FromWorker<Ready, Answer> =
 export interface WorkerProcesses<Answer> {
   /** What each worker that answers in time says. */
   ask(timeoutMs: number): Promise<Answer[]>;
-  /** Called with the last known answer of a worker that ended. */
-  onEnded(listener: (last: Answer | undefined) => void): void;
+  /** Called with the process id and the last known answer of a worker that ended. */
+  onEnded(listener: (pid: number, last: Answer | undefined) => void): void;
   readonly pids: readonly number[];
   /** Lets each end by itself; after `graceMs` they are killed. */
   stop(graceMs: number): Promise<void>;
@@ -58,7 +58,7 @@ class Pool<Start, Ready, Answer> implements WorkerProcesses<Answer> {
   readonly #options: WorkerOptions<Start>;
   readonly #workers = new Map<number, { worker: Worker; last: Answer | undefined; startedMs: number }>();
   readonly #asked = new Map<number, (answer: Answer) => void>();
-  #ended: (last: Answer | undefined) => void = () => {};
+  #ended: (pid: number, last: Answer | undefined) => void = () => {};
   #nextAsk = 1;
   #quickEnds = 0;
   #stopping = false;
@@ -73,7 +73,7 @@ class Pool<Start, Ready, Answer> implements WorkerProcesses<Answer> {
     return [...this.#workers.values()].map(({ worker }) => worker.process.pid ?? 0);
   }
 
-  onEnded(listener: (last: Answer | undefined) => void): void {
+  onEnded(listener: (pid: number, last: Answer | undefined) => void): void {
     this.#ended = listener;
   }
 
@@ -102,13 +102,15 @@ class Pool<Start, Ready, Answer> implements WorkerProcesses<Answer> {
         reject(
           new StorageError("failed-precondition", `a worker ended at its start (${signal ?? `exit code ${code}`})`),
         );
-        if (isReady) this.#replace(state.startedMs, state.last, signal ?? `exit code ${code}`);
+        if (isReady) {
+          this.#ended(worker.process.pid ?? 0, state.last);
+          this.#replace(state.startedMs, signal ?? `exit code ${code}`);
+        }
       });
     });
   }
 
-  #replace(startedMs: number, last: Answer | undefined, how: string): void {
-    this.#ended(last);
+  #replace(startedMs: number, how: string): void {
     if (this.#stopping) return;
     this.#quickEnds = Date.now() - startedMs < STEADY_MS ? this.#quickEnds + 1 : 0;
     const waitMs = this.#quickEnds === 0 ? 0 : (BACKOFF_MS[Math.min(this.#quickEnds, BACKOFF_MS.length) - 1] ?? 0);
@@ -116,7 +118,7 @@ class Pool<Start, Ready, Answer> implements WorkerProcesses<Answer> {
     setTimeout(() => {
       if (this.#stopping) return;
       const startedAgainMs = Date.now();
-      this.start().catch((error: unknown) => this.#replace(startedAgainMs, undefined, messageOf(error)));
+      this.start().catch((error: unknown) => this.#replace(startedAgainMs, messageOf(error)));
     }, waitMs);
   }
 

@@ -12,6 +12,8 @@ export interface Access {
   readonly bodies: BodyStore;
   readonly ingest: Ingest;
   readonly pins: Pins;
+  /** The folder of body files. */
+  readonly bodiesDir: string;
 }
 
 /** What becomes of a file that was written, once it is known what became of the commit that was to name it. */

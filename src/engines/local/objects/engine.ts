@@ -24,9 +24,11 @@ import type {
 } from "../../object-engine.js";
 import type { Context } from "../../types.js";
 import type { Access } from "./access.js";
+import { scrubObjects } from "./bodies/scrub.js";
 import { listObjects, listUploads, listVersions } from "./listing.js";
 import * as reads from "./object-reads.js";
 import * as writes from "./object-writes.js";
+import { scrubSource } from "./scrub-source.js";
 import * as uploads from "./uploads.js";
 
 /** ObjectEngine over one process's access to the store: which file does what. */
@@ -158,8 +160,9 @@ export class LocalEngine implements ObjectEngine {
     return uploads.abortUpload(this.#access, ctx, ref);
   }
 
-  scrub(_ctx: Context, _bucket: string | null): AsyncIterable<ScrubProgress> {
-    throw new StorageError("unimplemented", "scrub is under way");
+  scrub(ctx: Context, bucket: string | null): AsyncIterable<ScrubProgress> {
+    const { reader, pins, bodies, bodiesDir } = this.#access;
+    return scrubObjects(scrubSource(reader, pins, bucket), { bodies, dir: bodiesDir, signal: ctx.signal });
   }
 
   async probe(ctx: Context): Promise<void> {

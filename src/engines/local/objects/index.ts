@@ -9,6 +9,7 @@ import { LocalIdentities } from "./identities.js";
 import { Ingest } from "./ingest.js";
 import { Pins } from "./open-object.js";
 import { MetadataReader } from "./reader.js";
+import { type Reclaim, startReclaim } from "./reclaim.js";
 import { openTables } from "./tables.js";
 import { socketPath, startThread } from "./writer-thread.js";
 
@@ -40,6 +41,8 @@ export interface ObjectWriter {
 /** The object store as one process sees it: it reads by itself, and writes by way of the writer. */
 export interface LocalObjectEngine extends ObjectEngine {
   readonly identities: IdentityStore;
+  /** For one process of the store, before any other serves: everything that is open now is of processes that ended. */
+  reclaim(): Reclaim;
 }
 
 // Of 4 KiB to 256 KiB objects, in the metadata and in files of their own: docs/decisions/008.
@@ -73,13 +76,16 @@ export async function openObjectEngine(options: ObjectStoreOptions): Promise<Loc
   const bodies = await openBodyStore({
     dir: bodiesDir(dir),
     generations: {
-      lease: () => client.call("lease", null),
+      lease: () => client.call("lease", { pid: process.pid }),
       seal: async (generation) => void (await client.call("seal", { generation })),
     },
     log,
     ...(onDamaged ? { onDamaged } : {}),
   });
   const reader = new MetadataReader(tables);
-  const access = { reader, client, bodies, ingest: new Ingest(bodies, inlineBytes), pins, dir };
-  return Object.assign(new LocalEngine(access), { identities: new LocalIdentities(tables, client) });
+  const access = { reader, client, bodies, ingest: new Ingest(bodies, inlineBytes), pins, bodiesDir: bodiesDir(dir) };
+  return Object.assign(new LocalEngine(access), {
+    identities: new LocalIdentities(tables, client),
+    reclaim: () => startReclaim(bodiesDir(dir), tables, client, log),
+  });
 }

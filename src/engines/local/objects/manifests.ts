@@ -57,7 +57,9 @@ function readPart(source: Decoder): StoredPart {
   const count = source.u32();
   const segments: Segment[] = [];
   for (let i = 0; i < count; i++) segments.push(readSegment(source));
-  source.at += source.u8();
+  // In two steps: `at += u8()` would take the place before the length was read.
+  const cipherBytes = source.u8();
+  source.at += cipherBytes;
   return { number, sizeBytes, etag, lastModifiedMs, checksum, sequence, segments };
 }
 

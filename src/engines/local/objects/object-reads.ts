@@ -35,7 +35,7 @@ export function open(access: Access, { bucket, key, versionId }: VersionRef): Op
 }
 
 /** Where the bytes lie, in order; and the parts of a body that was uploaded in parts. */
-function contentOf(reader: MetadataReader, body: BodyRef, sizeBytes: number) {
+export function contentOf(reader: MetadataReader, body: BodyRef, sizeBytes: number) {
   const segments: Segment[] = [];
   let parts: readonly StoredPart[] = [];
   if (body.kind === BODY_INLINE) segments.push({ ...body, lengthBytes: sizeBytes });
@@ -82,7 +82,7 @@ export function slice(
 const EMPTY = Buffer.alloc(0);
 
 /** Nothing where they are missing: what is read is compared with its check, and that says that they are damaged. */
-function inlineBytes({ tables }: MetadataReader, id: number): Buffer {
+export function inlineBytes({ tables }: MetadataReader, id: number): Buffer {
   return copyOf(tables.inline, sequenceKey(id)) ?? EMPTY;
 }
 

@@ -72,10 +72,16 @@ export class InlineObject implements OpenObject {
   close(): void {}
 }
 
+/** What is wrong with bytes that lie in the metadata, or undefined. */
+export function problemOf(bytes: Buffer, check: bigint, sizeBytes: number): string | undefined {
+  if (bytes.length !== sizeBytes) return `${bytes.length} stored bytes where ${sizeBytes} were written`;
+  return xxh64(bytes) === check ? undefined : "the stored bytes are not those that were written";
+}
+
 /** @throws damaged */
 export function verify(bytes: Buffer, check: bigint, sizeBytes: number): void {
-  if (bytes.length !== sizeBytes || xxh64(bytes) !== check)
-    throw refused("damaged", "the stored bytes are not those that were written: see the log, and scrub");
+  const problem = problemOf(bytes, check, sizeBytes);
+  if (problem !== undefined) throw refused("damaged", `${problem}: see the log, and scrub`);
 }
 
 /** Bytes in files, and for the last small part of an upload in the metadata. */

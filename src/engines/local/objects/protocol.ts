@@ -85,7 +85,8 @@ export interface Operations {
   createUser: { request: Omit<User, "revision">; reply: User };
   changeUser: { request: { name: string; change: UserChange }; reply: User };
   deleteUser: { request: { name: string }; reply: null };
-  lease: { request: null; reply: number };
+  /** `pid`: of the process that writes into the folder, so that it can be looked through when that has ended. */
+  lease: { request: { pid: number }; reply: number };
   seal: { request: { generation: number }; reply: null };
   /** Bodies that are garbage and that no process reads any more. */
   takeGarbage: { request: { limit: number }; reply: number[] };

@@ -57,9 +57,9 @@ export async function* scrubObjects(source: ScrubSource, options: ScrubOptions):
 
 /** Yields how many bytes each step has verified; a finding ends the item. */
 async function* verify(item: ScrubItem, options: ScrubOptions, found: (problem: string) => void) {
+  const problem = item.inline();
+  if (problem !== undefined) return found(problem);
   if (item.bodies.length === 0) {
-    const problem = item.inline();
-    if (problem !== undefined) found(problem);
     yield item.sizeBytes;
     return;
   }

@@ -6,12 +6,12 @@ import type { Store } from "./store.js";
 const NEXT_GENERATION = Buffer.from("nextGeneration");
 
 /** A folder for one process's body files, recorded as open before anything can lie in it. Never the same one twice. */
-export function lease(store: Store): number {
+export function lease(store: Store, { pid }: Operations["lease"]["request"]): number {
   const { state, generations } = store.tables;
   const stored = state.getBinaryFast(NEXT_GENERATION);
   const generation = stored ? readU64(stored, 0) : 1;
   state.putSync(NEXT_GENERATION, sequenceKey(generation + 1));
-  generations.putSync(sequenceKey(generation), sequenceKey(store.nowMs));
+  generations.putSync(sequenceKey(generation), sequenceKey(pid));
   return generation;
 }
 

@@ -1,0 +1,84 @@
+import type { Logger } from "pino";
+import { messageOf } from "../../../errors/storage-error.js";
+import { every } from "../../../runtime/every.js";
+import { Collector } from "./bodies/collector.js";
+import { sweepGeneration } from "./bodies/sweep.js";
+import type { WriterClient } from "./client.js";
+import { readU64 } from "./codec.js";
+import { sequenceKey } from "./keys.js";
+import type { Tables } from "./tables.js";
+
+/**
+ * Gives space back while the store serves: unlinks what nobody refers to any more, and looks through the folders of
+ * processes that ended for files that no metadata names. Runs in one process of a store.
+ */
+export interface Reclaim {
+  /** A process that served has ended: what it wrote and did not commit is removed. */
+  processEnded(pid: number): void;
+  /** Settles when nothing of it runs. */
+  close(): Promise<void>;
+}
+
+const LOOK_MS = 500;
+// A process's last requests may still lie in its socket when it has ended.
+const LAST_COMMITS_MS = 1000;
+
+/** `dir`: the folder of bodies. Every generation that is open now is of a process that has ended. */
+export function startReclaim(dir: string, tables: Tables, client: WriterClient, log: Logger): Reclaim {
+  const isOpen = (generation: number) => tables.generations.doesExist(sequenceKey(generation));
+  const collector = new Collector({
+    dir,
+    log,
+    garbage: {
+      take: (limit) => client.call("takeGarbage", { limit }),
+      forget: async (bodyIds) => void (await client.call("forgetGarbage", { bodyIds })),
+      isOpen,
+    },
+  });
+  const sweeping = new Set<Promise<void>>();
+  const sweep = (generations: readonly number[], waitMs: number) => {
+    const run = sweepAll(generations, waitMs).finally(() => sweeping.delete(run));
+    sweeping.add(run);
+  };
+  async function sweepAll(generations: readonly number[], waitMs: number): Promise<void> {
+    if (generations.length === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    for (const generation of generations) {
+      try {
+        tables.root.resetReadTxn();
+        const has = (bodyId: number) =>
+          tables.bodies.doesExist(sequenceKey(bodyId)) || tables.garbage.doesExist(sequenceKey(bodyId));
+        const { removed } = await sweepGeneration(dir, generation, { has });
+        await client.call("seal", { generation });
+        if (removed > 0) log.info({ generation, removed }, "removed files of uploads that were never finished");
+      } catch (error) {
+        log.warn({ generation, error: messageOf(error) }, "a folder of bodies could not be looked through");
+      }
+    }
+  }
+  sweep(openGenerations(tables), 0);
+  const stop = every(LOOK_MS, async () => {
+    tables.root.resetReadTxn();
+    for (const _ of tables.garbage.getKeys({ limit: 1 })) collector.kick();
+    await collector.settled();
+  });
+  return {
+    processEnded: (pid) => {
+      tables.root.resetReadTxn();
+      sweep(openGenerations(tables, pid), LAST_COMMITS_MS);
+    },
+    async close() {
+      await stop();
+      await collector.close();
+      await Promise.allSettled(sweeping);
+    },
+  };
+}
+
+/** Those that are leased; `pid`: to this process. */
+function openGenerations(tables: Tables, pid?: number): number[] {
+  const found: number[] = [];
+  for (const { key, value } of tables.generations.getRange({}))
+    if (pid === undefined || readU64(value, 0) === pid) found.push(readU64(key, 0));
+  return found;
+}
