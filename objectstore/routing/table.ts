@@ -1,5 +1,6 @@
 import { abortMultipartUpload } from "../operations/abort-multipart-upload.js";
 import { completeMultipartUpload } from "../operations/complete-multipart-upload.js";
+import { copyObject } from "../operations/copy-object.js";
 import { createBucket } from "../operations/create-bucket.js";
 import { createMultipartUpload } from "../operations/create-multipart-upload.js";
 import { deleteBucket } from "../operations/delete-bucket.js";
@@ -60,7 +61,9 @@ import { putObjectLockConfiguration } from "../operations/put-object-lock-config
 import { putObjectRetention } from "../operations/put-object-retention.js";
 import { putObjectTagging } from "../operations/put-object-tagging.js";
 import { putPublicAccessBlock } from "../operations/put-public-access-block.js";
+import { renameObject } from "../operations/rename-object.js";
 import { uploadPart } from "../operations/upload-part.js";
+import { uploadPartCopy } from "../operations/upload-part-copy.js";
 import type { Operation } from "../types.js";
 import type { Route } from "./route.js";
 import { unsupported } from "./unsupported.js";
@@ -160,14 +163,17 @@ const OBJECT: readonly Route[] = [
   row("PUT", putObjectLegalHold, "legal-hold"),
   row("GET", getObjectAttributes, "attributes"),
   no("GET", "object", "GetObjectTorrent", "torrent"),
+  row("PUT", renameObject, "renameObject"),
   no("POST", "object", "SelectObjectContent", "select"),
   no("POST", "object", "RestoreObject", "restore"),
   no("PUT", "object", "UpdateObjectEncryption", "encryption"),
   row("POST", createMultipartUpload, "uploads"),
+  withHeader("x-amz-copy-source", row("PUT", uploadPartCopy, "partNumber", "uploadId")),
   row("PUT", uploadPart, "partNumber", "uploadId"),
   row("GET", listParts, "uploadId"),
   row("POST", completeMultipartUpload, "uploadId"),
   row("DELETE", abortMultipartUpload, "uploadId"),
+  withHeader("x-amz-copy-source", row("PUT", copyObject)),
   row("GET", getObject),
   row("HEAD", headObject),
   row("PUT", putObject),
