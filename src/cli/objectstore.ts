@@ -38,8 +38,6 @@ export function objectstoreCommand(version: string): Command {
     .action(async (flags: Record<string, string>) => serve(loadConfig(flags), version));
 }
 
-// A connection on which nothing moves for so long, in the middle of a request.
-const STALL_MS = 60_000;
 // Workers end requests of their own accord in 25 s.
 const DRAIN_MS = 30_000;
 const ASK_MS = 2_000;
@@ -109,7 +107,7 @@ function startOf(config: Config, dir: string, settings: GatewaySettings): Omit<W
       host: hostOf(config.s3Listen).replace(/^\[(.*)\]$/, "$1"),
       port: Number(config.s3Listen.slice(config.s3Listen.lastIndexOf(":") + 1)),
       tls: config.tlsCert ? { cert: pem("tlsCert", config.tlsCert), key: pem("tlsKey", config.tlsKey) } : null,
-      stallMs: STALL_MS,
+      stallMs: config.stallMs,
     },
     settings,
     trustedProxies: config.trustedProxies,

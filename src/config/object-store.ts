@@ -55,6 +55,7 @@ export const objectStoreKeys = {
   trustedProxies: list,
   lifecycleDay: duration,
   lifecycleInterval: duration,
+  stallTimeout: duration,
   defaultObjectOwnership: z.enum(["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"]),
   inlineBytes: autoOrNumber("number of bytes", 0, MAX_INLINE_BYTES),
 };
@@ -75,6 +76,7 @@ export const OBJECT_STORE_DEFAULTS = {
   trustedProxies: "",
   lifecycleDay: "24h",
   lifecycleInterval: "",
+  stallTimeout: "60s",
   defaultObjectOwnership: "ObjectWriter",
   inlineBytes: "auto",
 } satisfies Record<Key, unknown>;
@@ -100,6 +102,8 @@ export interface ObjectStoreConfig {
   readonly lifecycleDayMs: number;
   /** How often the lifecycle worker looks; a 24th of the day unless it is set. */
   readonly lifecycleIntervalMs: number;
+  /** A connection on which nothing moves for so long, in the middle of a request, is ended. */
+  readonly stallMs: number;
   readonly defaultObjectOwnership: "BucketOwnerEnforced" | "BucketOwnerPreferred" | "ObjectWriter";
   /** Undefined: the engine's own. */
   readonly inlineBytes: number | undefined;
@@ -130,6 +134,7 @@ export function objectStoreConfig(parsed: Parsed): ObjectStoreConfig {
     lifecycleDayMs,
     lifecycleIntervalMs:
       parsed.lifecycleInterval === "" ? everyMs : durationMs("lifecycleInterval", parsed.lifecycleInterval),
+    stallMs: durationMs("stallTimeout", parsed.stallTimeout),
     defaultObjectOwnership,
     inlineBytes,
   };

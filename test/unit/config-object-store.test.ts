@@ -41,6 +41,8 @@ describe("the object store's config", () => {
     [{ GRANARY_TRUSTED_PROXIES: "10.0.0.0/8,::1" }, { trustedProxies: ["10.0.0.0/8", "::1"] }],
     [{ GRANARY_LIFECYCLE_DAY: "10s" }, { lifecycleDayMs: 10_000, lifecycleIntervalMs: 1000 }],
     [{ GRANARY_LIFECYCLE_DAY: "2d" }, { lifecycleDayMs: 172_800_000, lifecycleIntervalMs: 7_200_000 }],
+    [{}, { stallMs: 60_000 }],
+    [{ GRANARY_STALL_TIMEOUT: "1500ms" }, { stallMs: 1500 }],
     [{ GRANARY_LIFECYCLE_INTERVAL: "5m" }, { lifecycleDayMs: 86_400_000, lifecycleIntervalMs: 300_000 }],
     [{ GRANARY_DEFAULT_OBJECT_OWNERSHIP: "BucketOwnerEnforced" }, { defaultObjectOwnership: "BucketOwnerEnforced" }],
     [{ GRANARY_INLINE_BYTES: "4096" }, { inlineBytes: 4096 }],
