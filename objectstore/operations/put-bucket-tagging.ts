@@ -10,6 +10,6 @@ export const putBucketTagging: Operation = {
     await ctx.allow({ action: "s3:PutBucketTagging" });
     const tags = tagsFromXml(await documentOf(ctx, { limitBytes: MAX_TAGGING_BYTES, digest: true }), "bucket");
     await ctx.engine.changeBucket(ctx, ctx.bucket.name, { config: { tagging: storedTags(tags) } });
-    return { status: 204, headers: {} };
+    return { status: 200, headers: {} };
   },
 };

@@ -65,7 +65,14 @@ describe.each(PROTOCOLS)("aws-cli over $protocol", ({ https }) => {
     writeFileSync(join(dir, "file"), "presigned");
     await aws("s3", "mb", "s3://presigned");
     await aws("s3", "cp", "--only-show-errors", join(dir, "file"), "s3://presigned/a key+ü");
-    const url = (await aws("s3", "presign", "s3://presigned/a key+ü", "--expires-in", "60")).trim();
+    const presign = async () => (await aws("s3", "presign", "s3://presigned/a key+ü", "--expires-in", "60")).trim();
+    // aws-cli 1 presigns by signature version 2 until it is told otherwise: refused, with words that say what to do.
+    if (!(await presign()).includes("X-Amz-Signature")) {
+      const refused = await openUrl(server, await presign());
+      expect([refused.status, refused.body.toString()]).toEqual([400, expect.stringContaining("AWS4-HMAC-SHA256")]);
+      await aws("configure", "set", "default.s3.signature_version", "s3v4");
+    }
+    const url = await presign();
     expect((await openUrl(server, url)).body.toString()).toBe("presigned");
     expect((await openUrl(server, url.replace("presigned/a", "presigned/b"))).status).toBe(403);
   }, 120_000);
