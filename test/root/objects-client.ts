@@ -1,4 +1,5 @@
 import { Agent, type IncomingHttpHeaders, type IncomingMessage, request } from "node:http";
+import { pipeline } from "node:stream/promises";
 import { amzDate, encodePath, encodeQuery, signer } from "../bench/objects/sigv4.js";
 import type { S3Server } from "../s3/harness.js";
 
@@ -69,18 +70,7 @@ export class ObjectClient {
       );
       sent.on("error", reject);
       if (body === undefined || Buffer.isBuffer(body)) sent.end(body);
-      else
-        void (async () => {
-          try {
-            for await (const piece of body) {
-              if (sent.destroyed) return;
-              if (!sent.write(piece)) await new Promise<void>((go) => sent.once("drain", go).once("close", go));
-            }
-            sent.end();
-          } catch (error) {
-            sent.destroy(error as Error);
-          }
-        })();
+      else pipeline(body, sent).catch(reject);
     });
   }
 

@@ -8,6 +8,10 @@ const LEAST_RESERVE_BYTES = 8 * 1024 ** 2;
 const MOST_RESERVE_BYTES = 1024 ** 3;
 const FRESH_MS = 1000;
 
+/** What bodies leave free of a disk of so many bytes. */
+export const reserveOf = (totalBytes: number): number =>
+  Math.max(LEAST_RESERVE_BYTES, Math.min(totalBytes * RESERVE_PART, MOST_RESERVE_BYTES));
+
 /**
  * Keeps a part of the disk free of bodies, so that deletes and metadata always have room. What statfs said is good for a
  * second; what this process wrote since is taken off.
@@ -16,7 +20,6 @@ export class FreeSpace {
   readonly #dir: string;
   #readMs = Number.NEGATIVE_INFINITY;
   #roomBytes = 0;
-  #totalBytes = 0;
   #reading: Promise<void> | undefined;
 
   constructor(dir: string) {
@@ -45,9 +48,7 @@ export class FreeSpace {
     this.#reading ??= (async () => {
       try {
         const { bsize, bavail, blocks } = await statfs(this.#dir);
-        this.#totalBytes = blocks * bsize;
-        const reserve = Math.max(LEAST_RESERVE_BYTES, Math.min(this.#totalBytes * RESERVE_PART, MOST_RESERVE_BYTES));
-        this.#roomBytes = bavail * bsize - reserve;
+        this.#roomBytes = bavail * bsize - reserveOf(blocks * bsize);
         this.#readMs = performance.now();
       } catch (error) {
         throw diskFailure(error, "asking for free space");

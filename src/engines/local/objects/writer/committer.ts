@@ -1,5 +1,6 @@
 import { StorageError } from "../../../../errors/storage-error.js";
 import { type CommittedName, type Refusal, toRefusal } from "../protocol.js";
+import type { MetadataRoom } from "./metadata-room.js";
 import { OPERATIONS } from "./operations.js";
 import type { Store } from "./store.js";
 
@@ -24,13 +25,15 @@ const MAX_BATCH_BYTES = 16 * 1024 ** 2;
  */
 export class Committer {
   readonly #store: Store;
+  readonly #room: MetadataRoom;
   readonly #failed: (error: Error) => void;
   #queue: Pending[] = [];
   #scheduled = false;
 
   /** `failed`: the environment takes no more commits; the thread must end. */
-  constructor(store: Store, failed: (error: Error) => void) {
+  constructor(store: Store, room: MetadataRoom, failed: (error: Error) => void) {
     this.#store = store;
+    this.#room = room;
     this.#failed = failed;
   }
 
@@ -88,8 +91,9 @@ export class Committer {
     for (const [i, pending] of batch.entries()) pending.settle(outcomes[i] as Outcome);
   }
 
-  #apply({ operation, request }: Pending): Outcome {
+  #apply({ operation, request, bytes }: Pending): Outcome {
     try {
+      this.#room.require(operation, bytes);
       const run = OPERATIONS[operation] as (store: Store, request: unknown) => unknown;
       return { reply: run(this.#store, request) };
     } catch (error) {
@@ -107,7 +111,7 @@ export class Committer {
       return;
     }
     const [only] = batch;
-    if (batch.length === 1 && only) only.settle({ refusal: toRefusal(failureOf(error)) });
+    if (batch.length === 1 && only) only.settle({ refusal: toRefusal(this.#room.failure() ?? failureOf(error)) });
     else for (const pending of batch) this.#commit([pending]);
   }
 }

@@ -2,6 +2,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { crashAtStep, type Step } from "../../../../runtime/steps.js";
 import { openTables } from "../tables.js";
 import { Committer } from "./committer.js";
+import { MetadataRoom } from "./metadata-room.js";
 import { WriterServer } from "./server.js";
 import { Store } from "./store.js";
 
@@ -21,7 +22,9 @@ async function main({ dir, socketPath, crashAt }: ThreadData): Promise<void> {
   if (crashAt) crashAtStep(crashAt as Step);
   const tables = openTables(dir, { readOnly: false });
   const say = (message: ThreadMessage) => port.postMessage(message);
-  const committer = new Committer(new Store(tables), (error) => say({ kind: "failed", message: error.message }));
+  const committer = new Committer(new Store(tables), new MetadataRoom(dir), (error) =>
+    say({ kind: "failed", message: error.message }),
+  );
   const server = new WriterServer(socketPath, tables, committer);
   port.once("message", () => {
     void server
