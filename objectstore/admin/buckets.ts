@@ -75,6 +75,8 @@ async function changeBucket(call: AdminCall): Promise<BucketView> {
   const wanted = call.body(change);
   const { name } = await bucketOf(call);
   const set = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== undefined)) as BucketChange;
+  // S3, "Object Lock": it needs versions, which the command turns on with it.
+  if (set.objectLock && set.versioning === undefined) set.versioning = "enabled";
   return viewOf(call, await call.world.engine.changeBucket(call, name, set));
 }
 

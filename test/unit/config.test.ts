@@ -40,6 +40,7 @@ describe("loadConfig", () => {
       metricsAddress: "127.0.0.1:9810",
       s3Enabled: true,
       s3Listen: "127.0.0.1:9000",
+      stallMs: 60_000,
       workers: availableParallelism(),
       tlsCert: "",
       tlsKey: "",
