@@ -1,9 +1,11 @@
 import { createHash, hash } from "node:crypto";
+import { availableParallelism } from "node:os";
 import { S3Error } from "../../src/errors/s3-error.js";
 import type { ChecksumAlgorithm } from "../../src/model/object.js";
 import { checksumOf, newChecksum } from "../../src/runtime/checksum/checksum.js";
 import type { BodyDigest } from "../types.js";
 import type { DeclaredDigests } from "./declared.js";
+import { Md5Thread } from "./md5-thread.js";
 
 /** Which digests of a body are worth their time. */
 export interface Wanted {
@@ -42,7 +44,51 @@ function checksumFor(bytes: Buffer, { checksum }: Wanted, sha256: string | undef
   return checksum === "SHA256" && sha256 !== undefined ? hexToBase64(sha256) : checksumOf(checksum, bytes);
 }
 
-export function runningDigests(wanted: Wanted): RunningDigests {
+/**
+ * Digests of a body that passes by. MD5, which takes more time than all else together, is computed in a thread of its own
+ * where that pays (docs/decisions/009).
+ */
+export function runningDigests(wanted: Wanted, lengthBytes: number | undefined): RunningDigests {
+  const thread = wanted.md5 && (lengthBytes ?? THREAD_BYTES) >= THREAD_BYTES ? threadWithRoom() : undefined;
+  return thread ? withThread(thread, wanted) : inThisThread(wanted);
+}
+
+/** From this length on, what a thread saves is more than what it costs to tell it. */
+const THREAD_BYTES = 1024 * 1024;
+let md5Thread: Md5Thread | undefined;
+
+function threadWithRoom(): Md5Thread | undefined {
+  if (availableParallelism() < 2) return undefined;
+  if (!md5Thread || md5Thread.failure) md5Thread = new Md5Thread();
+  return md5Thread.isKeepingUp ? md5Thread : undefined;
+}
+
+function withThread(thread: Md5Thread, wanted: Wanted): RunningDigests {
+  const body = thread.begin();
+  const others = inThisThread({ ...wanted, md5: false });
+  return {
+    update(bytes) {
+      const wait = thread.update(body, bytes);
+      others.update(bytes);
+      return wait;
+    },
+    async finish() {
+      const found = others.finish();
+      return { ...found, md5: await thread.finish(body) };
+    },
+    abandon() {
+      // A thread that is gone has forgotten it too.
+      thread.abandon(body).catch(() => {});
+    },
+  };
+}
+
+interface InThisThread extends RunningDigests {
+  update(bytes: Buffer): void;
+  finish(): Found;
+}
+
+function inThisThread(wanted: Wanted): InThisThread {
   const md5 = wanted.md5 ? createHash("md5") : undefined;
   const sha256 = wanted.sha256 || wanted.checksum === "SHA256" ? createHash("sha256") : undefined;
   const { checksum: algorithm } = wanted;

@@ -18,7 +18,8 @@ export interface Stream {
 /** A body for an engine that is digested as it passes by. @throws S3Error from the iteration or from finish() */
 export function streamSource(stream: Stream): BodySource {
   const { declared, algorithm } = stream;
-  const running = runningDigests({ md5: true, sha256: declared.sha256 !== undefined, checksum: algorithm });
+  const wanted = { md5: true, sha256: declared.sha256 !== undefined, checksum: algorithm };
+  const running = runningDigests(wanted, stream.lengthBytes);
   let complete = false;
   async function* bytes(): AsyncGenerator<Buffer, void, undefined> {
     try {
