@@ -5,6 +5,7 @@ import { Command } from "commander";
 import { type Config, loadConfig } from "../config/config.js";
 import { checkImages, checkIntents, checkRegistry } from "../engines/local/doctor.js";
 import { checkPoolPlace } from "../engines/local/doctor-pool.js";
+import { checkObjectStore, type StoreReport } from "../engines/local/objects/doctor.js";
 import { readRegistryCopy } from "../engines/local/registry-copy.js";
 import { invalid, messageOf } from "../errors/storage-error.js";
 import { count } from "../model/count.js";
@@ -21,6 +22,9 @@ interface Report {
   snapshots: number;
   loops: number;
   mounts: number;
+  /** Where there is an object store. */
+  objects?: number;
+  bodies?: number;
 }
 
 const SECOND_LOOK_MS = 300;
@@ -31,10 +35,12 @@ Beside a running server it looks twice and reports what stays: what came or went
 
 Exit code: 0 when nothing is wrong (warnings alone included), 1 when there is any error.`;
 
-/** `granary doctor`: reads registry, pool, loop devices, mounts and node records, and changes none of them. */
+/** `granary doctor`: reads registry, pool, loop devices, mounts, node records and the object store's metadata, and changes none of them. */
 export function doctorCommand(): Command {
   return new Command("doctor")
-    .description("look for orphans and mismatches between registry, pool, loop devices and mounts; changes nothing")
+    .description(
+      "look for orphans and mismatches between registry, pool, loop devices, mounts and objects; changes nothing",
+    )
     .option("-o, --output <format>", "table or json", "table")
     .option("--config <file>", "YAML config file")
     .option("--data-dir <dir>", "the data dir (default /var/lib/granary)")
@@ -48,11 +54,12 @@ async function doctor(flags: { output: string; dataDir?: string; poolDir?: strin
   if (output !== "table" && output !== "json")
     throw invalid(`--output: ${JSON.stringify(output)} is not table or json`);
   const config = loadConfig(rest);
-  // The object store, which has none, is in no operation on volumes.
-  const serverRuns = (await serverFiles(config.dataDir)).some(({ alive, record }) => alive && record?.csiEndpoint);
+  const running = (await serverFiles(config.dataDir)).filter(({ alive }) => alive);
+  // The object store, which has no endpoint of CSI's, is in no operation on volumes.
+  const serverRuns = running.some(({ record }) => record?.csiEndpoint);
   let report = await look(config, serverRuns);
   let inProgress: Finding[] = [];
-  if (serverRuns && report.findings.length > 0) {
+  if (running.length > 0 && report.findings.length > 0) {
     const first = report.findings;
     await sleep(SECOND_LOOK_MS);
     report = await look(config, serverRuns);
@@ -70,7 +77,12 @@ function print(report: Report, inProgress: readonly Finding[]): void {
   for (const { severity, check, where, what, next } of report.findings)
     out(`${severity.padEnd(7)} ${check}  ${where}\n        ${what}\n        next: ${next}`);
   for (const { check, where } of inProgress) out(`in progress: ${check}  ${where}`);
-  const checked = `${count(report.volumes, "volume")}, ${count(report.snapshots, "snapshot")}, ${count(report.loops, "loop device")}, ${count(report.mounts, "mount")} checked`;
+  const objects =
+    report.objects === undefined ? [] : [count(report.objects, "object"), count(report.bodies ?? 0, "body file")];
+  const checked = `${[
+    ...[count(report.volumes, "volume"), count(report.snapshots, "snapshot")],
+    ...[count(report.loops, "loop device"), count(report.mounts, "mount"), ...objects],
+  ].join(", ")} checked`;
   const errors = report.findings.filter(({ severity }) => severity === "error").length;
   const warnings = report.findings.length - errors;
   out(
@@ -99,12 +111,15 @@ async function look(config: Config, serverRuns: boolean): Promise<Report> {
   });
   const poolUuid = contents?.poolUuid ?? "";
   const place = await checkPoolPlace({ dataDir, poolDir, poolUuid, lowSpaceRatio, mounts, loops });
-  const findings = [...(await checkServerFiles(config)), ...damaged, ...place.findings];
+  const store = await checkStore(join(dataDir, "objects"));
+  const findings = [...(await checkServerFiles(config)), ...damaged, ...(store?.findings ?? [])];
+  // A host of the object store alone has neither pool nor registry.
+  if (store === undefined || contents || damaged.length > 0) findings.push(...place.findings);
   if (contents) {
     findings.push(...checkRegistry(contents), ...checkIntents(contents.intents, serverRuns));
     if (place.usable)
       findings.push(...(await checkImages(poolDir, contents, new Set(loops.map((loop) => loop.identity)))));
-  } else if (damaged.length === 0)
+  } else if (damaged.length === 0 && store === undefined)
     findings.push(noData(dataDir, "there is no registry in it", "start granary up, which makes one"));
   const node = await checkNode({
     stateDir: join(await fs.realpath(dataDir), "node"),
@@ -119,7 +134,18 @@ async function look(config: Config, serverRuns: boolean): Promise<Report> {
     snapshots: contents?.snapshots.length ?? 0,
     loops: node.loops,
     mounts: node.mounts,
+    ...(store?.objects === undefined ? {} : { objects: store.objects, bodies: store.bodies }),
   };
+}
+
+async function checkStore(dir: string): Promise<Partial<StoreReport> | undefined> {
+  try {
+    return await checkObjectStore(dir);
+  } catch (error) {
+    const what = `the object store's metadata cannot be read: ${messageOf(error)}`;
+    const next = "stop the server, keep a copy of the folder, and restore it from a backup";
+    return { findings: [{ severity: "error", check: "objects-damaged", where: dir, what, next }] };
+  }
 }
 
 const noData = (where: string, what: string, next: string): Finding => ({
