@@ -6,8 +6,10 @@ import { type GatewayServer, type ListenOptions, listenS3 } from "../../objectst
 import { Router } from "../../objectstore/routing/route.js";
 import { ROUTES } from "../../objectstore/routing/table.js";
 import type { GatewaySettings } from "../../objectstore/types.js";
+import type { Config } from "../config/config.js";
 import { type LocalObjectEngine, openObjectEngine } from "../engines/local/objects/index.js";
 import { openLog } from "../runtime/log.js";
+import { crashAtStep } from "../runtime/steps.js";
 import { serveAsWorker } from "../runtime/worker-processes.js";
 
 export const WORKER_COMMAND = "objectstore-worker";
@@ -21,6 +23,7 @@ export interface WorkerStart {
   readonly root: { readonly accessKey: string; readonly secretKey: string };
   readonly trustedProxies: readonly string[];
   readonly logLevel: string;
+  readonly crashAt: Config["crashAt"];
 }
 
 export interface WorkerReady {
@@ -39,6 +42,7 @@ export function objectstoreWorkerCommand(): Command {
     let engine: LocalObjectEngine | undefined;
     serveAsWorker<WorkerStart, WorkerReady, WorkerAnswer>({
       async start(start) {
+        if (start.crashAt !== "") crashAtStep(start.crashAt);
         const log = openLog({ level: start.logLevel, role: "s3" });
         engine = await openObjectEngine({
           dir: start.dir,

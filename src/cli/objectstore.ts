@@ -112,6 +112,7 @@ function startOf(config: Config, dir: string, settings: GatewaySettings): Omit<W
     settings,
     trustedProxies: config.trustedProxies,
     logLevel: config.logLevel,
+    crashAt: config.crashAt,
   };
 }
 

@@ -64,7 +64,47 @@ export const STEPS = [
 ] as const;
 
 /** The object store's, in each of its processes: main, writer and workers. */
-export const OBJECT_STEPS = [] as const satisfies readonly string[];
+export const OBJECT_STEPS = [
+  // In the worker that serves the request.
+  "object-body/written",
+  "object-body/synced",
+  "object-put/stored",
+  "object-put/committed",
+  "object-delete/committed",
+  "object-copy/committed",
+  "object-part/stored",
+  "object-part/committed",
+  "object-complete/prepared",
+  "object-complete/committed",
+  // In the writer: within the transaction, and between its commit and the answers.
+  "object-writer/createBucket-applied",
+  "object-writer/createBucket-committed",
+  "object-writer/deleteBucket-applied",
+  "object-writer/deleteBucket-committed",
+  "object-writer/put-applied",
+  "object-writer/put-committed",
+  "object-writer/delete-applied",
+  "object-writer/delete-committed",
+  "object-writer/copy-applied",
+  "object-writer/copy-committed",
+  "object-writer/createUpload-applied",
+  "object-writer/createUpload-committed",
+  "object-writer/putPart-applied",
+  "object-writer/putPart-committed",
+  "object-writer/complete-applied",
+  "object-writer/complete-committed",
+  "object-writer/abort-applied",
+  "object-writer/abort-committed",
+  "object-writer/lease-applied",
+  "object-writer/lease-committed",
+  "object-writer/seal-applied",
+  "object-writer/seal-committed",
+  "object-writer/forgetGarbage-applied",
+  "object-writer/forgetGarbage-committed",
+  // In the supervisor.
+  "object-garbage/unlinked",
+  "object-sweep/removed",
+] as const satisfies readonly string[];
 
 export type Step = (typeof STEPS)[number] | (typeof OBJECT_STEPS)[number];
 
@@ -74,6 +114,9 @@ let crashAt: string | undefined;
 export function crashAtStep(name: Step): void {
   crashAt = name;
 }
+
+/** Whether any step is waited for: where the name of a step is not there without work. */
+export const watchesSteps = (): boolean => crashAt !== undefined;
 
 /** Says that a step has been taken. Costs a comparison. */
 export function step(name: Step): void {

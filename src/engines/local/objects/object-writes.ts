@@ -1,5 +1,6 @@
 import { StorageError } from "../../../errors/storage-error.js";
 import { MAX_PUT_BYTES, NULL_VERSION, type ObjectVersion } from "../../../model/object.js";
+import { step } from "../../../runtime/steps.js";
 import type {
   CopyObject,
   DeleteObject,
@@ -31,7 +32,9 @@ export async function put(access: Access, ctx: Context, request: PutObject): Pro
   const stored = { etag, checksum, sizeBytes: taken.sizeBytes, partsCount: 0, attributes, body: taken.body };
   const record = encodeRecord(stored, bucket.ownerId);
   const message = { key: tableKey, record, inline: taken.inline, preconditions };
+  step("object-put/stored");
   const decided = await client.call("put", message, ctx, fateOf(access, taken.body));
+  step("object-put/committed");
   return versionMade(key, stored, decided);
 }
 
@@ -101,6 +104,7 @@ export async function deleteOne(access: Access, ctx: Context, request: DeleteObj
   const { reader, client } = access;
   reader.refresh();
   const [reply] = await client.call("delete", [deletion(reader, request)], ctx);
+  step("object-delete/committed");
   const outcome = outcomeOf(reply as DeleteOutcome | Refusal);
   if (outcome instanceof StorageError) throw outcome;
   return outcome;
@@ -125,7 +129,9 @@ export async function copy(access: Access, ctx: Context, request: CopyObject): P
   };
   const record = encodeRecord(stored, known.bucket.ownerId);
   const message = { key: tableKey, record, inline: null, preconditions, source };
-  return versionMade(key, stored, await client.call("copy", message, ctx));
+  const decided = await client.call("copy", message, ctx);
+  step("object-copy/committed");
+  return versionMade(key, stored, decided);
 }
 
 export async function rename(access: Access, ctx: Context, request: RenameObject): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { messageOf } from "../../../errors/storage-error.js";
 import { every } from "../../../runtime/every.js";
+import { step } from "../../../runtime/steps.js";
 import { Collector } from "./bodies/collector.js";
 import { sweepGeneration } from "./bodies/sweep.js";
 import type { WriterClient } from "./client.js";
@@ -49,6 +50,7 @@ export function startReclaim(dir: string, tables: Tables, client: WriterClient, 
         const has = (bodyId: number) =>
           tables.bodies.doesExist(sequenceKey(bodyId)) || tables.garbage.doesExist(sequenceKey(bodyId));
         const { removed } = await sweepGeneration(dir, generation, { has });
+        step("object-sweep/removed");
         await client.call("seal", { generation });
         if (removed > 0) log.info({ generation, removed }, "removed files of uploads that were never finished");
       } catch (error) {

@@ -8,6 +8,7 @@ import {
   type ObjectVersion,
   type Upload,
 } from "../../../model/object.js";
+import { step } from "../../../runtime/steps.js";
 import type { CompleteUpload, CopyPart, NewUpload, PutPart, UploadRef } from "../../object-engine.js";
 import type { Context } from "../../types.js";
 import { type Access, fateOf } from "./access.js";
@@ -74,7 +75,9 @@ export async function putPart(access: Access, ctx: Context, request: PutPart): P
   const part = partOf(partNumber, taken);
   const inline = taken.inline ? [taken.inline] : [];
   const message = { key, uploadId: id, partNumber, part: encodePart(part), inline, source: null };
+  step("object-part/stored");
   const { modifiedMs } = await client.call("putPart", message, ctx, fateOf(access, taken.body));
+  step("object-part/committed");
   return { ...publicPart(part), lastModifiedMs: modifiedMs };
 }
 
@@ -127,7 +130,9 @@ export async function completeUpload(access: Access, ctx: Context, request: Comp
       const prepared = prepare(access.reader, request);
       sequences = prepared.message.parts;
       const message = { ...prepared.message, fingerprint, preconditions: request.preconditions };
+      step("object-complete/prepared");
       const decided = await access.client.call("complete", message, ctx);
+      step("object-complete/committed");
       return versionMade(request.key, prepared.stored, decided);
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;

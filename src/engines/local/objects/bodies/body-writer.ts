@@ -1,5 +1,6 @@
 import { closeSync } from "node:fs";
 import { invalid, StorageError } from "../../../../errors/storage-error.js";
+import { step } from "../../../../runtime/steps.js";
 import type { BodyDigest, BodySource } from "../../../object-engine.js";
 import type { Block, BlockPool } from "./block-pool.js";
 import { openFile, syncData, writePieces } from "./disk.js";
@@ -70,7 +71,9 @@ export class BodyWriter {
     else for await (const piece of source.bytes) await this.#append(piece);
     this.#checkEnd();
     await this.#flush();
+    step("object-body/written");
     const [digest] = await Promise.all([source.finish(), this.#settleOnDisk()]);
+    step("object-body/synced");
     this.#checkAlive();
     this.#state = "finished";
     return { sizeBytes: this.#sizeBytes, digest };

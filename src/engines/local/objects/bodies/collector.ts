@@ -2,6 +2,7 @@ import { closeSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import type { Logger } from "pino";
 import { messageOf } from "../../../../errors/storage-error.js";
+import { step } from "../../../../runtime/steps.js";
 import { isMissing, openFile, removeFile, syncFolder } from "./disk.js";
 import { bodyPath, generationPath } from "./generation-folders.js";
 import { type BodyId, type Garbage, generationOf } from "./types.js";
@@ -82,6 +83,7 @@ export class Collector {
     await Promise.all(lanes);
     const generations = [...new Set(bodies.map(generationOf))];
     for (const generation of generations) await syncGeneration(dir, generation);
+    step("object-garbage/unlinked");
     await garbage.forget(bodies);
     onCollected?.(bodies.length);
     for (const generation of generations) if (!garbage.isOpen(generation)) await removeIfEmpty(dir, generation);

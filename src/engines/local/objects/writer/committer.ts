@@ -1,4 +1,5 @@
 import { StorageError } from "../../../../errors/storage-error.js";
+import { type Step, step, watchesSteps } from "../../../../runtime/steps.js";
 import { type CommittedName, type Refusal, toRefusal } from "../protocol.js";
 import type { MetadataRoom } from "./metadata-room.js";
 import { OPERATIONS } from "./operations.js";
@@ -83,11 +84,13 @@ export class Committer {
         this.#store.begin();
         for (const pending of batch) outcomes.push(this.#apply(pending));
         this.#store.end();
+        passSteps(batch, "applied");
       });
     } catch (error) {
       this.#undone(batch, error);
       return;
     }
+    passSteps(batch, "committed");
     for (const [i, pending] of batch.entries()) pending.settle(outcomes[i] as Outcome);
   }
 
@@ -125,4 +128,9 @@ function failureOf(error: unknown): StorageError {
   if (/EROFS|Read-only file system|EACCES/i.test(text))
     return new StorageError("failed-precondition", "the store's disk is read-only", { ...cause, reason: "read-only" });
   return new StorageError("internal", `the metadata could not be written: ${text}`, cause);
+}
+
+function passSteps(batch: readonly Pending[], moment: "applied" | "committed"): void {
+  if (!watchesSteps()) return;
+  for (const { operation } of batch) step(`object-writer/${operation}-${moment}` as Step);
 }
