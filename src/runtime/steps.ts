@@ -66,8 +66,12 @@ export const STEPS = [
 /** The object store's, in each of its processes: main, writer and workers. */
 export const OBJECT_STEPS = [
   // In the worker that serves the request.
+  "object-generation/leased",
+  "object-generation/made",
+  "object-body/created",
   "object-body/written",
   "object-body/synced",
+  "object-body/discarded",
   "object-put/stored",
   "object-put/committed",
   "object-delete/committed",
@@ -79,6 +83,8 @@ export const OBJECT_STEPS = [
   // In the writer: within the transaction, and between its commit and the answers.
   "object-writer/createBucket-applied",
   "object-writer/createBucket-committed",
+  "object-writer/changeBucket-applied",
+  "object-writer/changeBucket-committed",
   "object-writer/deleteBucket-applied",
   "object-writer/deleteBucket-committed",
   "object-writer/put-applied",
@@ -87,6 +93,10 @@ export const OBJECT_STEPS = [
   "object-writer/delete-committed",
   "object-writer/copy-applied",
   "object-writer/copy-committed",
+  "object-writer/rename-applied",
+  "object-writer/rename-committed",
+  "object-writer/changeVersion-applied",
+  "object-writer/changeVersion-committed",
   "object-writer/createUpload-applied",
   "object-writer/createUpload-committed",
   "object-writer/putPart-applied",
@@ -99,6 +109,8 @@ export const OBJECT_STEPS = [
   "object-writer/lease-committed",
   "object-writer/seal-applied",
   "object-writer/seal-committed",
+  "object-writer/beginSweep-applied",
+  "object-writer/beginSweep-committed",
   "object-writer/forgetGarbage-applied",
   "object-writer/forgetGarbage-committed",
   // In the supervisor.

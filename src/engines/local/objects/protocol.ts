@@ -88,6 +88,8 @@ export interface Operations {
   /** `pid`: of the process that writes into the folder, so that it can be looked through when that has ended. */
   lease: { request: { pid: number }; reply: number };
   seal: { request: { generation: number }; reply: null };
+  /** Its process has ended: no body of it is taken into the metadata any more, and the folder may be looked through. */
+  beginSweep: { request: { generation: number }; reply: null };
   /** Bodies that are garbage and that no process reads any more. */
   takeGarbage: { request: { limit: number }; reply: number[] };
   forgetGarbage: { request: { bodyIds: readonly number[] }; reply: null };

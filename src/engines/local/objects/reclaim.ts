@@ -26,7 +26,10 @@ const LAST_COMMITS_MS = 1000;
 
 /** `dir`: the folder of bodies. Every generation that is open now is of a process that has ended. */
 export function startReclaim(dir: string, tables: Tables, client: WriterClient, log: Logger): Reclaim {
-  const isOpen = (generation: number) => tables.generations.doesExist(sequenceKey(generation));
+  const isOpen = (generation: number) => {
+    tables.root.resetReadTxn();
+    return tables.generations.doesExist(sequenceKey(generation));
+  };
   const collector = new Collector({
     dir,
     log,
@@ -46,6 +49,7 @@ export function startReclaim(dir: string, tables: Tables, client: WriterClient, 
     await new Promise((resolve) => setTimeout(resolve, waitMs));
     for (const generation of generations) {
       try {
+        await client.call("beginSweep", { generation });
         tables.root.resetReadTxn();
         const has = (bodyId: number) =>
           tables.bodies.doesExist(sequenceKey(bodyId)) || tables.garbage.doesExist(sequenceKey(bodyId));

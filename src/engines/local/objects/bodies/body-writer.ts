@@ -66,7 +66,10 @@ export class BodyWriter {
   /** Settles when everything is on disk and the file is closed. After a failure, call abandon(). */
   async run(source: BodySource): Promise<{ sizeBytes: number; digest: BodyDigest }> {
     this.#fd = openFile(this.#parts.path, "wx");
-    this.#then(() => this.#fd as Promise<number>);
+    this.#then(async () => {
+      await this.#fd;
+      step("object-body/created");
+    });
     if (Buffer.isBuffer(source.bytes)) await this.#append(source.bytes);
     else for await (const piece of source.bytes) await this.#append(piece);
     this.#checkEnd();

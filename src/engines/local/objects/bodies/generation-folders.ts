@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { messageOf, StorageError } from "../../../../errors/storage-error.js";
+import { step } from "../../../../runtime/steps.js";
 import { diskFailure, isTaken, openFile, removeFile, syncFolder } from "./disk.js";
 import { slotOf } from "./format.js";
 import { BODIES_PER_GENERATION, type BodyId, type Generations, generationOf } from "./types.js";
@@ -128,6 +129,7 @@ export class GenerationFolders {
   async remove(bodyId: BodyId): Promise<void> {
     try {
       await removeFile(bodyPath(this.#dir, bodyId));
+      step("object-body/discarded");
       this.settle(bodyId);
     } catch (error) {
       this.#log.warn({ bodyId, error: messageOf(error) }, "a body could not be removed; the next start sweeps it");
@@ -164,10 +166,12 @@ export class GenerationFolders {
   async #leaseFolder(): Promise<GenerationFolder> {
     for (let tries = 0; tries < MAX_TAKEN_GENERATIONS; tries++) {
       const generation = await this.#generations.lease();
+      step("object-generation/leased");
       const path = generationPath(this.#dir, generation);
       try {
         await mkdir(path, { mode: 0o700 });
         await syncPath(this.#dir);
+        step("object-generation/made");
         const folder = new GenerationFolder(generation, await openFile(path, "r"), (done) => this.#seal(done));
         this.#open.set(generation, folder);
         return folder;

@@ -4,7 +4,9 @@ import { type Found, findVersion } from "../lookup.js";
 import type { Decided, DeleteRequest, Operations, PutRequest, Refusal, SourceRequest } from "../protocol.js";
 import { toRefusal } from "../protocol.js";
 import {
+  BODY_FILE,
   BODY_INLINE,
+  bodyId,
   bodyKind,
   bodyOf,
   decodeVersion,
@@ -18,6 +20,7 @@ import {
   withAttributes,
 } from "../records.js";
 import { addBody, shareBody } from "./bodies.js";
+import { checkOpen } from "./generations.js";
 import { checkRemovable, checkRetentionChange } from "./locks.js";
 import { checkPreconditions, markerOf, missing } from "./preconditions.js";
 import { type BucketState, checkQuota, type Store } from "./store.js";
@@ -28,6 +31,7 @@ export function put(store: Store, { key, record, inline, preconditions }: PutReq
   const plan = planReplacement(store, state, key, preconditions);
   const size = sizeOf(record);
   checkQuota(state, 1 - plan.freedObjects, size - plan.freedBytes);
+  if (bodyKind(record) === BODY_FILE) checkOpen(store, bodyId(record));
   const decided = newVersion(store, state);
   if (bodyKind(record) === BODY_INLINE) setBodyId(record, decided.sequence);
   addBody(store, bodyOf(record), inline);

@@ -1,6 +1,6 @@
 import type { CommittedName, ReplyOf, RequestOf } from "../protocol.js";
 import { changeBucket, createBucket, deleteBucket } from "./buckets.js";
-import { forgetGarbage, lease, seal } from "./generations.js";
+import { beginSweep, forgetGarbage, lease, seal } from "./generations.js";
 import { changeVersion, copyObject, deleteAll, put, rename } from "./objects.js";
 import type { Store } from "./store.js";
 import { abort, complete, createUpload, putPart } from "./uploads.js";
@@ -29,5 +29,6 @@ export const OPERATIONS: { readonly [K in CommittedName]: (store: Store, request
   deleteUser,
   lease,
   seal,
+  beginSweep,
   forgetGarbage,
 };
