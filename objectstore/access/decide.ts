@@ -67,7 +67,9 @@ export function ownerToList(question: Omit<AccessQuestion, "need" | "bucket">): 
   const { caller } = question;
   if (caller.kind === "root") return undefined;
   const need = { action: "s3:ListAllMyBuckets" };
-  const allowed = verdictOfUser({ ...question, need, bucket: undefined }) === "allow";
+  // Named one by one: a request's context has them as getters, which a spread leaves behind.
+  const { request, auth, settings } = question;
+  const allowed = verdictOfUser({ caller, request, auth, settings, need, bucket: undefined }) === "allow";
   return allowed ? undefined : callerId(caller);
 }
 
