@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { isAllowed } from "../../objectstore/access/decide.js";
-import { alice, anonymous, as, bob, bucket, object, question, root, statement } from "./s3-access-fixtures.js";
+import { isAllowed, ownerToList } from "../../objectstore/access/decide.js";
+import { alice, anonymous, as, bob, bucket, object, question, root, statement, user } from "./s3-access-fixtures.js";
 
 describe("who may do what", () => {
   it("no policy: the owner may, others may not", () => {
@@ -16,5 +16,34 @@ describe("who may do what", () => {
     const need = { action: "s3:GetObject", key: "k", object: object(alice.id) };
     expect(isAllowed(question(anonymous, need, { bucket: open }))).toBe(true);
     expect(isAllowed(question(anonymous, { action: "s3:PutObject", key: "k" }, { bucket: open }))).toBe(false);
+  });
+});
+
+describe("whose buckets a caller is shown", () => {
+  /** As a request's context is: its parts are getters of its class. */
+  class Asking {
+    constructor(readonly of: ReturnType<typeof question>) {}
+    get caller() {
+      return this.of.caller;
+    }
+    get request() {
+      return this.of.request;
+    }
+    get auth() {
+      return this.of.auth;
+    }
+    get settings() {
+      return this.of.settings;
+    }
+  }
+  const shown = (caller: Parameters<typeof question>[0]) =>
+    ownerToList(new Asking(question(caller, { action: "s3:ListAllMyBuckets" })));
+
+  it("root and who a policy lets: all; users: their own", () => {
+    const lets = (Effect: string) => ({ Statement: [{ Effect, Action: "s3:List*", Resource: "*" }] });
+    expect(shown(root)).toBeUndefined();
+    expect(shown(as(bob))).toBe(bob.id);
+    expect(shown(as(user("bob", [lets("Allow")])))).toBeUndefined();
+    expect(shown(as(user("bob", [lets("Allow"), lets("Deny")])))).toBe(bob.id);
   });
 });
