@@ -52,11 +52,14 @@ export class MessageReader {
     }
   }
 
-  /** Lets go of the message and of what was read of it, at its end or earlier. */
+  /**
+   * Lets go of the message and of what was read of it, at its end or earlier. What may still come is dropped, until the
+   * server decides over the connection: a message that is left paused keeps it from its next request.
+   */
   stop(): void {
     this.detach();
     this.held.length = 0;
-    if (this.state === "open") this.message.pause();
+    if (this.state === "open") this.message.resume();
   }
 
   private readonly onData = (bytes: Buffer): void => {

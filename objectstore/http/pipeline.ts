@@ -64,8 +64,9 @@ export async function serveRequest(
   let sentBytes = 0;
   try {
     // What was not read of the body must not be taken for the next request, nor hold the client up.
-    if (!message.complete) discardBody(message, outgoing, response.headers, scope.continued);
-    sentBytes = await respond(outgoing, message.method ?? "", scope.requestId, response, scope.crossOrigin());
+    const discarded = message.complete ? undefined : discardBody(message, response.headers, scope.continued);
+    const { requestId } = scope;
+    sentBytes = await respond(outgoing, message.method ?? "", requestId, response, scope.crossOrigin(), discarded);
   } catch (error) {
     failure ??= error;
   }

@@ -10,6 +10,7 @@ const hasNoBody = (status: number) => status === 204 || status === 304 || status
 /**
  * Writes a response whole. Settles when the last byte is with the kernel, or the client is gone.
  *
+ * @param discarded the response is sent at once, and ended when this has settled: with its end Node closes the connection
  * @returns how many bytes of body were sent
  */
 export async function respond(
@@ -18,6 +19,7 @@ export async function respond(
   requestId: string,
   response: S3Response,
   extraHeaders: Readonly<Record<string, string>> | undefined,
+  discarded: Promise<void> | undefined,
 ): Promise<number> {
   const { status, headers, body } = response;
   headers["x-amz-request-id"] = requestId;
@@ -28,14 +30,16 @@ export async function respond(
       if (method !== "HEAD" && !hasNoBody(status) && headers["content-length"] === undefined)
         headers["content-length"] = "0";
       outgoing.writeHead(status, headers);
-      outgoing.end();
+      const wait = end(outgoing, undefined, discarded);
+      if (wait) await wait;
       return 0;
     }
     if (typeof body === "string" || Buffer.isBuffer(body)) {
       const lengthBytes = typeof body === "string" ? Buffer.byteLength(body) : body.length;
       headers["content-length"] = String(lengthBytes);
       outgoing.writeHead(status, headers);
-      outgoing.end(method === "HEAD" ? undefined : body);
+      const wait = end(outgoing, method === "HEAD" ? undefined : body, discarded);
+      if (wait) await wait;
       return method === "HEAD" ? 0 : lengthBytes;
     }
     if (response.lengthBytes !== undefined) headers["content-length"] = String(response.lengthBytes);
@@ -48,6 +52,23 @@ export async function respond(
   } finally {
     response.close?.();
   }
+}
+
+/** Without anything to wait for, head and body go out in one write. */
+function end(
+  outgoing: ServerResponse,
+  body: string | Buffer | undefined,
+  discarded: Promise<void> | undefined,
+): Promise<void> | undefined {
+  if (discarded === undefined) {
+    outgoing.end(body);
+    return undefined;
+  }
+  if (body === undefined) outgoing.flushHeaders();
+  else outgoing.write(body);
+  return discarded.then(() => {
+    outgoing.end();
+  });
 }
 
 /**

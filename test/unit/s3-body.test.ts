@@ -80,16 +80,15 @@ describe("RequestBody.source", () => {
     expect(outcome).toMatchObject({ code: "IncompleteBody" });
   });
 
-  it("a reader that stops early: the message stays, paused, with no listener of ours", async () => {
+  it("a reader that stops early: the message stays, with no listener of ours, and what comes is dropped", async () => {
     const outcome = await server.send({ body: [LARGE] }, async (body, message) => {
       const source = await body.source({ algorithm: "CRC32", limitBytes: 1e9 });
       for await (const _piece of source.bytes as AsyncIterable<Buffer>) break;
       const left = [message.destroyed, message.isPaused(), message.listenerCount("data")];
-      // What a server does that answers early: the rest is read, and the connection lives on.
-      await once(message.resume(), "end");
+      await once(message, "end");
       return left;
     });
-    expect(outcome).toEqual({ value: [false, true, 0] });
+    expect(outcome).toEqual({ value: [false, false, 0] });
   });
 
   it("a reader that is slow: the client waits, and no more than a few reads are held", async () => {

@@ -34,7 +34,8 @@ export function diskFailure(error: unknown, doing: string): Error {
     case "ENODEV":
       return refused("damaged", `the disk failed while ${doing}: ${messageOf(error)}`, { cause: error });
     default:
-      return codeOf(error) === "" && error instanceof Error
+      // A code alone is no sign of the disk: what the gateway refuses has one too.
+      return error instanceof Error && (error as NodeJS.ErrnoException).errno === undefined
         ? error
         : new StorageError("internal", `failed while ${doing}: ${messageOf(error)}`, { cause: error });
   }
