@@ -1,4 +1,5 @@
 import type { VersionChange } from "../src/engines/object-engine.js";
+import { StorageError } from "../src/errors/storage-error.js";
 import type { ObjectVersion } from "../src/model/object.js";
 import { missingFor, versionNeed } from "./object-needs.js";
 import type { RequestContext } from "./types.js";
@@ -38,14 +39,32 @@ export async function allowedSubject(
   return version;
 }
 
-/** Changes exactly the version that was looked at, not one that was put since. */
+const ATTEMPTS = 5;
+
+/**
+ * Looks at a version, asks whether it may be changed, and changes it: all again where another was put in its place in
+ * between, as that one's owner and tags may say otherwise.
+ *
+ * @throws what `attempt` throws; the last conflict
+ */
+export async function retryingConflicts<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (tried === ATTEMPTS || !(error instanceof StorageError && error.reason === "conflict")) throw error;
+    }
+  }
+}
+
+/** Changes exactly the version that was looked at. @throws StorageError conflict where it is another by now */
 export async function changeSubject(
   ctx: RequestContext,
   version: ObjectVersion,
   change: VersionChange,
 ): Promise<Record<string, string>> {
   const ref = { bucket: ctx.bucket.name, key: ctx.key, versionId: version.versionId };
-  await ctx.engine.changeVersion(ctx, ref, change);
+  await ctx.engine.changeVersion(ctx, ref, { ...change, generation: version.generation });
   return versionHeader(ctx, version);
 }
 

@@ -10,15 +10,21 @@ import type { Ownership } from "./ownership.js";
 /**
  * What PutBucketAcl or PutObjectAcl asks for: in its headers, or else in its body.
  *
+ * @param body the request's, at most MAX_ACL_BYTES
+ *
  * @throws S3Error UnexpectedContent for both, MissingSecurityHeader for neither, and what reading either throws
  */
-export async function requestedAcl(ctx: RequestContext, owned: Owned): Promise<Acl> {
+export async function requestedAcl(
+  ctx: RequestContext,
+  owned: Owned,
+  body = () => ctx.body.text(MAX_ACL_BYTES),
+): Promise<Acl> {
   const fromHeaders = aclFromHeaders(ctx, ctx.request.headers, owned);
   if (fromHeaders) {
     if ((ctx.body.lengthBytes ?? 0) > 0) throw new S3Error("UnexpectedContent");
     return fromHeaders;
   }
-  const text = await ctx.body.text(MAX_ACL_BYTES);
+  const text = await body();
   if (text === "") {
     throw new S3Error("MissingSecurityHeader", undefined, { fields: { MissingHeaderName: "x-amz-acl" } });
   }

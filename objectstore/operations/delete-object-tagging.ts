@@ -1,4 +1,4 @@
-import { allowedSubject, changeSubject } from "../changed-version.js";
+import { allowedSubject, changeSubject, retryingConflicts } from "../changed-version.js";
 import type { Operation } from "../types.js";
 
 /** API reference, DeleteObjectTagging. */
@@ -6,10 +6,12 @@ export const deleteObjectTagging: Operation = {
   name: "DeleteObjectTagging",
   scope: "object",
   async run(ctx) {
-    const version = await allowedSubject(ctx, {
-      current: "s3:DeleteObjectTagging",
-      named: "s3:DeleteObjectVersionTagging",
+    return retryingConflicts(async () => {
+      const version = await allowedSubject(ctx, {
+        current: "s3:DeleteObjectTagging",
+        named: "s3:DeleteObjectVersionTagging",
+      });
+      return { status: 204, headers: await changeSubject(ctx, version, { tags: [] }) };
     });
-    return { status: 204, headers: await changeSubject(ctx, version, { tags: [] }) };
   },
 };

@@ -1,4 +1,4 @@
-import { changeSubject, subjectOf } from "../changed-version.js";
+import { changeSubject, retryingConflicts, subjectOf } from "../changed-version.js";
 import { legalHoldFromXml, requireObjectLock } from "../object-lock.js";
 import { versionConditions } from "../object-needs.js";
 import type { Operation } from "../types.js";
@@ -15,15 +15,17 @@ export const putObjectLegalHold: Operation = {
   async run(ctx) {
     const { bucket, key } = ctx;
     const legalHold = legalHoldFromXml(await ctx.body.text(LIMIT_BYTES));
-    const { version, versionId } = await subjectOf(ctx);
-    await ctx.allow({
-      action: "s3:PutObjectLegalHold",
-      bucket,
-      key,
-      object: version,
-      conditions: () => versionConditions(versionId).set("s3:object-lock-legal-hold", [legalHold ? "ON" : "OFF"]),
+    return retryingConflicts(async () => {
+      const { version, versionId } = await subjectOf(ctx);
+      await ctx.allow({
+        action: "s3:PutObjectLegalHold",
+        bucket,
+        key,
+        object: version,
+        conditions: () => versionConditions(versionId).set("s3:object-lock-legal-hold", [legalHold ? "ON" : "OFF"]),
+      });
+      requireObjectLock(bucket);
+      return { status: 200, headers: await changeSubject(ctx, version, { legalHold }) };
     });
-    requireObjectLock(bucket);
-    return { status: 200, headers: await changeSubject(ctx, version, { legalHold }) };
   },
 };

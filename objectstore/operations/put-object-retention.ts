@@ -1,4 +1,4 @@
-import { changeSubject, subjectOf } from "../changed-version.js";
+import { changeSubject, retryingConflicts, subjectOf } from "../changed-version.js";
 import { mayBypassGovernance } from "../delete-needs.js";
 import { requireObjectLock, retentionFromXml } from "../object-lock.js";
 import { addRetentionConditions, versionConditions } from "../object-needs.js";
@@ -17,20 +17,22 @@ export const putObjectRetention: Operation = {
     const { bucket, key } = ctx;
     const nowMs = Date.now();
     const retention = retentionFromXml(await ctx.body.text(LIMIT_BYTES), nowMs);
-    const { version, versionId } = await subjectOf(ctx);
-    await ctx.allow({
-      action: "s3:PutObjectRetention",
-      bucket,
-      key,
-      object: version,
-      conditions: () => {
-        const conditions = versionConditions(versionId);
-        if (retention) addRetentionConditions(conditions, retention.mode, retention.untilMs, nowMs);
-        return conditions;
-      },
+    return retryingConflicts(async () => {
+      const { version, versionId } = await subjectOf(ctx);
+      await ctx.allow({
+        action: "s3:PutObjectRetention",
+        bucket,
+        key,
+        object: version,
+        conditions: () => {
+          const conditions = versionConditions(versionId);
+          if (retention) addRetentionConditions(conditions, retention.mode, retention.untilMs, nowMs);
+          return conditions;
+        },
+      });
+      requireObjectLock(bucket);
+      const bypassGovernance = await mayBypassGovernance(ctx, key, versionId);
+      return { status: 200, headers: await changeSubject(ctx, version, { retention, bypassGovernance }) };
     });
-    requireObjectLock(bucket);
-    const bypassGovernance = await mayBypassGovernance(ctx, key, versionId);
-    return { status: 200, headers: await changeSubject(ctx, version, { retention, bypassGovernance }) };
   },
 };

@@ -1,4 +1,4 @@
-import { changeSubject, subjectOf } from "../changed-version.js";
+import { changeSubject, retryingConflicts, subjectOf } from "../changed-version.js";
 import { addTagConditions, versionConditions } from "../object-needs.js";
 import { tagsFromXml } from "../tags.js";
 import type { Operation } from "../types.js";
@@ -15,18 +15,20 @@ export const putObjectTagging: Operation = {
   async run(ctx) {
     const { bucket, key } = ctx;
     const tags = tagsFromXml(await ctx.body.text(LIMIT_BYTES), "object");
-    const { version, versionId } = await subjectOf(ctx);
-    await ctx.allow({
-      action: versionId === undefined ? "s3:PutObjectTagging" : "s3:PutObjectVersionTagging",
-      bucket,
-      key,
-      object: version,
-      conditions: () => {
-        const conditions = versionConditions(versionId);
-        addTagConditions(conditions, tags);
-        return conditions;
-      },
+    return retryingConflicts(async () => {
+      const { version, versionId } = await subjectOf(ctx);
+      await ctx.allow({
+        action: versionId === undefined ? "s3:PutObjectTagging" : "s3:PutObjectVersionTagging",
+        bucket,
+        key,
+        object: version,
+        conditions: () => {
+          const conditions = versionConditions(versionId);
+          addTagConditions(conditions, tags);
+          return conditions;
+        },
+      });
+      return { status: 200, headers: await changeSubject(ctx, version, { tags }) };
     });
-    return { status: 200, headers: await changeSubject(ctx, version, { tags }) };
   },
 };

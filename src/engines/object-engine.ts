@@ -88,6 +88,8 @@ export interface VersionChange {
   /** Null removes it. Shortening or removing is object-locked unless it is governance and `bypassGovernance`. */
   retention?: Retention | null;
   bypassGovernance?: boolean;
+  /** ObjectVersion.generation of the version that the caller was allowed to change; anything else is a conflict. */
+  generation?: string;
 }
 
 /** A version with its bytes held: they stay readable, whatever happens to the key, until close(). */

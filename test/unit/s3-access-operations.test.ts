@@ -86,6 +86,8 @@ interface Call {
   body?: string;
   /** The bucket as the request saw it at its start, where it is not what it is now. */
   seen?: Bucket | undefined;
+  /** Done once, right after the operation has looked at the object. */
+  meanwhile?: () => Promise<void>;
 }
 
 const settings = {
@@ -95,6 +97,26 @@ const settings = {
   lifecycleDayMs: 86_400_000,
   defaultOwnership: "ObjectWriter",
 } as const;
+
+/** The engine, between whose first look at an object and what follows something happens. */
+function interrupted(meanwhile: () => Promise<void>): LocalObjectEngine {
+  let done = false;
+  const head: LocalObjectEngine["head"] = async (ctx, ref) => {
+    const version = await engine.head(ctx, ref);
+    if (!done) {
+      done = true;
+      await meanwhile();
+    }
+    return version;
+  };
+  return new Proxy(engine, {
+    get: (target, property) => {
+      if (property === "head") return head;
+      const member: unknown = Reflect.get(target, property, target);
+      return typeof member === "function" ? member.bind(target) : member;
+    },
+  });
+}
 
 /** The operation on the test's bucket, as a request's pipeline runs it. */
 async function run(operation: Operation, call: Call = {}): Promise<S3Response> {
@@ -116,7 +138,8 @@ async function run(operation: Operation, call: Call = {}): Promise<S3Response> {
   const identities = { ...engine.identities, ...directory.identities };
   const ctx: RequestContext = {
     ...base,
-    ...{ request, auth, caller, engine, identities, settings, bucket, allowed },
+    ...{ request, auth, caller, identities, settings, bucket, allowed },
+    engine: call.meanwhile ? interrupted(call.meanwhile) : engine,
     key: key ?? "",
     // Of POST forms alone.
     become: () => {
@@ -293,6 +316,19 @@ describe("object ACL", () => {
       expect(await code(operation, { ...call, caller: as(bob) })).toBe("403 AccessDenied");
       expect(await code(operation, { ...call, caller: anonymous })).toBe("403 AccessDenied");
     }
+  });
+
+  it("another object put in its place in between: that one's owner is asked", async () => {
+    await put("k", alice.id);
+    const call = { key: "k", headers: { "x-amz-acl": "public-read" } };
+    expect(await code(putObjectAcl, { ...call, meanwhile: () => put("k", bob.id) })).toBe("403 AccessDenied");
+    expect(await text(getObjectAcl, { key: "k", caller: as(bob) })).not.toContain("AllUsers");
+    await put("k", alice.id);
+    expect(await code(putObjectAcl, { ...call, meanwhile: () => put("k", alice.id) })).toBe("200");
+    expect(await text(getObjectAcl, { key: "k" })).toContain("AllUsers");
+    const body = (await text(getObjectAcl, { key: "k" })).replace("<Permission>READ<", "<Permission>READ_ACP<");
+    expect(await code(putObjectAcl, { key: "k", body, meanwhile: () => put("k", alice.id) })).toBe("200");
+    expect(await text(getObjectAcl, { key: "k" })).toContain("READ_ACP");
   });
 
   it("of a version: that version's alone, by the action for versions", async () => {

@@ -22,7 +22,7 @@ import {
 import { addBody, shareBody } from "./bodies.js";
 import { checkOpen } from "./generations.js";
 import { checkRemovable, checkRetentionChange } from "./locks.js";
-import { checkPreconditions, markerOf, missing } from "./preconditions.js";
+import { checkGeneration, checkPreconditions, markerOf, missing } from "./preconditions.js";
 import { type BucketState, checkQuota, type Store } from "./store.js";
 import { currentOf, install, installMarker, newVersion, planReplacement, removeVersion } from "./versions.js";
 
@@ -145,6 +145,7 @@ export function changeVersion(store: Store, request: Operations["changeVersion"]
   if (!found) throw refused("no-such-version", `the key has no version ${JSON.stringify(versionId)}`);
   if (isDeleteMarker(found.record))
     throw refused("delete-marker", "the version is a delete marker", { deleteMarker: markerOf(found.record) });
+  checkGeneration(change.generation, found.record);
   checkRetentionChange(found.record, change, store.nowMs);
   const changed = changedRecord(found.record, change);
   if (found.tableKey) store.tables.versions.putSync(found.tableKey, changed);

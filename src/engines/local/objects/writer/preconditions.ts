@@ -15,8 +15,7 @@ export interface Current {
  */
 export function checkPreconditions(preconditions: WritePreconditions, { record, marker }: Current): void {
   const { ifMatch, ifNoneMatch, ifMatchLastModifiedMs, ifMatchSizeBytes, generation } = preconditions;
-  if (generation !== undefined && (!record || generationText(sequenceOf(record)) !== generation))
-    throw refused("conflict", "the object has changed since it was looked at; try again");
+  checkGeneration(generation, record);
   if (ifNoneMatch !== undefined && record && (ifNoneMatch === "*" || ifNoneMatch === etagOf(record)))
     throw refused("precondition-failed", "If-None-Match does not hold: the object is there");
   const asksForOne = ifMatch !== undefined || ifMatchLastModifiedMs !== undefined || ifMatchSizeBytes !== undefined;
@@ -29,6 +28,12 @@ export function checkPreconditions(preconditions: WritePreconditions, { record, 
     throw refused("precondition-failed", "the object was last modified at another time");
   if (ifMatchSizeBytes !== undefined && ifMatchSizeBytes !== sizeOf(record))
     throw refused("precondition-failed", "the object has another size");
+}
+
+/** @throws conflict where the version is not the one that was looked at */
+export function checkGeneration(generation: string | undefined, record: Buffer | undefined): void {
+  if (generation !== undefined && (!record || generationText(sequenceOf(record)) !== generation))
+    throw refused("conflict", "the object has changed since it was looked at; try again");
 }
 
 const seconds = (ms: number) => Math.floor(ms / 1000);
