@@ -94,6 +94,8 @@ async function serve(config: Config, _version: string): Promise<void> {
     log.info("draining");
   } finally {
     for (const close of closing.reverse()) await close();
+    // The channel to `granary up` would keep this process alive.
+    if (process.connected) process.disconnect();
   }
 }
 

@@ -131,7 +131,12 @@ async function serve(role: Role, config: Config, version: string, flags: Record<
       ? `, pool ${engine.pool.dir} ${engine.pool.reflink ? "with reflinks: snapshots and clones are instant" : "without reflinks: snapshots and clones copy extents (granary pool init makes a pool that has them)"}`
       : "";
     log.info(`ready on ${config.csiEndpoint}${reflink}`);
-    if (role === "up" && config.s3Enabled) objects = await startObjectstore(config, flags, log);
+    if (role === "up" && config.s3Enabled)
+      objects = await startObjectstore(config, flags, log).catch((error: unknown) => {
+        listener.close();
+        server.forceShutdown();
+        throw error;
+      });
     const stopResuming = role === "up" ? resumeObjects(config, log) : async () => {};
     await stopSignal();
     log.info("draining");

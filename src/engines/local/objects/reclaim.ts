@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import { messageOf } from "../../../errors/storage-error.js";
 import { every } from "../../../runtime/every.js";
@@ -40,14 +41,17 @@ export function startReclaim(dir: string, tables: Tables, client: WriterClient, 
     },
   });
   const sweeping = new Set<Promise<void>>();
+  const stopped = new AbortController();
   const sweep = (generations: readonly number[], waitMs: number) => {
     const run = sweepAll(generations, waitMs).finally(() => sweeping.delete(run));
     sweeping.add(run);
   };
   async function sweepAll(generations: readonly number[], waitMs: number): Promise<void> {
     if (generations.length === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, waitMs));
+    await sleep(waitMs, undefined, { signal: stopped.signal }).catch(() => undefined);
     for (const generation of generations) {
+      // The next start finds it open, and looks then.
+      if (stopped.signal.aborted) return;
       try {
         await client.call("beginSweep", { generation });
         tables.root.resetReadTxn();
@@ -74,6 +78,7 @@ export function startReclaim(dir: string, tables: Tables, client: WriterClient, 
       sweep(openGenerations(tables, pid), LAST_COMMITS_MS);
     },
     async close() {
+      stopped.abort();
       await stop();
       await collector.close();
       await Promise.allSettled(sweeping);
