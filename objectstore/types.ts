@@ -4,6 +4,7 @@ import type { BodyDigest, BodySource, ObjectEngine } from "../src/engines/object
 import type { Context } from "../src/engines/types.js";
 import type { Bucket } from "../src/model/bucket.js";
 import type { Checksum, ChecksumAlgorithm, ObjectVersion } from "../src/model/object.js";
+import type { HmacKey } from "./auth/hmac.js";
 import type { Authority } from "./auth/verify.js";
 
 /** A request as the wire had it, its target taken apart. Nothing in it is trusted yet. */
@@ -53,7 +54,7 @@ export type Payload =
       trailer: boolean;
       /** Chunk signatures chain from the request's. */
       seedSignature: string;
-      signingKey: Buffer;
+      signingKey: HmacKey;
       /** ISO basic format, as signed. */
       timestamp: string;
       scope: string;

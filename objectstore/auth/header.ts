@@ -55,14 +55,13 @@ export function authenticateHeader(request: S3Request, authorization: string, au
 
 /** `AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...`, in any order. */
 function parseComponents(authorization: string): { credential: string; signedHeaders: string; signature: string } {
-  const found = new Map<string, string>();
+  let [credential, signedHeaders, signature] = ["", "", ""];
   for (const part of authorization.slice(ALGORITHM.length).split(",")) {
-    const equals = part.indexOf("=");
-    if (equals > 0) found.set(part.slice(0, equals).trim(), part.slice(equals + 1).trim());
+    const component = part.trim();
+    if (component.startsWith("Credential=")) credential = component.slice(11);
+    else if (component.startsWith("SignedHeaders=")) signedHeaders = component.slice(14);
+    else if (component.startsWith("Signature=")) signature = component.slice(10);
   }
-  const credential = found.get("Credential");
-  const signedHeaders = found.get("SignedHeaders");
-  const signature = found.get("Signature");
   if (!credential || !signedHeaders || !signature) {
     throw headerFault("the authorization header requires three components: Credential, SignedHeaders, and Signature.");
   }

@@ -3,7 +3,7 @@ import type { Authentication } from "../types.js";
 import type { FormValues } from "./post-policy.js";
 import { ecdsaRefused, version2Refused } from "./refused.js";
 import { credentialFault, parseCredential, queryFault } from "./scope.js";
-import { ALGORITHM, deriveSigningKey, ECDSA, NO_SECRET, sameSignature, sign } from "./signature.js";
+import { ALGORITHM, deriveSigningKey, ECDSA, NO_SECRET, sameSignature } from "./signature.js";
 import { parseTimestamp } from "./time.js";
 import { type Authority, findCaller } from "./verify.js";
 
@@ -48,7 +48,7 @@ export function authenticateForm(values: FormValues, authority: Authority): Auth
   const known = findCaller(credential.accessKey, authority);
   // Not from the cache: a form's date may be any, and would push out those in use.
   const key = deriveSigningKey(known?.secret ?? NO_SECRET, credential.date, credential.region);
-  const same = sameSignature(sign(key, Buffer.from(policy, "utf8").toString("latin1")), signature);
+  const same = sameSignature(key.sign(Buffer.from(policy, "utf8").toString("latin1")), signature);
   if (!known) {
     throw new S3Error("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", {
       fields: { AWSAccessKeyId: credential.accessKey },

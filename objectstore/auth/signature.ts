@@ -1,4 +1,5 @@
 import { createHmac, hash, randomBytes, timingSafeEqual } from "node:crypto";
+import { HmacKey } from "./hmac.js";
 
 export const ALGORITHM = "AWS4-HMAC-SHA256";
 /** SigV4A, which this server does not have. */
@@ -11,14 +12,14 @@ export const NO_SECRET = randomBytes(32).toString("hex");
 
 const CACHED_KEYS = 4096;
 /** Signing keys by day, region and secret. Days are bounded by the clock's, so a caller cannot fill it with others. */
-const keys = new Map<string, Buffer>();
+const keys = new Map<string, HmacKey>();
 
 /**
  * SigV4's signing key: four HMACs, the same for all that one secret signs on one day.
  *
  * @param date `YYYYMMDD`
  */
-export function signingKey(secret: string, date: string, region: string): Buffer {
+export function signingKey(secret: string, date: string, region: string): HmacKey {
   const id = `${date}/${region}/${secret}`;
   const known = keys.get(id);
   if (known) return known;
@@ -29,17 +30,12 @@ export function signingKey(secret: string, date: string, region: string): Buffer
 }
 
 /** The same, computed anew. */
-export function deriveSigningKey(secret: string, date: string, region: string): Buffer {
-  return hmac(hmac(hmac(hmac(`AWS4${secret}`, date), region), SERVICE), TERMINATOR);
+export function deriveSigningKey(secret: string, date: string, region: string): HmacKey {
+  return new HmacKey(hmac(hmac(hmac(hmac(`AWS4${secret}`, date), region), SERVICE), TERMINATOR));
 }
 
 function hmac(key: string | Buffer, text: string): Buffer {
   return createHmac("sha256", key).update(text).digest();
-}
-
-/** Hex HMAC-SHA256 of text whose characters are bytes. */
-export function sign(key: Buffer, text: string): string {
-  return createHmac("sha256", key).update(text, "latin1").digest("hex");
 }
 
 /** Hex SHA-256 of text whose characters are bytes, as headers come. */

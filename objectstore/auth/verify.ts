@@ -2,8 +2,9 @@ import type { IdentityStore } from "../../src/engines/identity-store.js";
 import { S3Error } from "../../src/errors/s3-error.js";
 import type { Caller, S3Request } from "../types.js";
 import { canonicalHeaders, canonicalPath } from "./canonical.js";
+import type { HmacKey } from "./hmac.js";
 import type { Credential } from "./scope.js";
-import { NO_SECRET, sameSignature, sign, signingKey, stringToSign } from "./signature.js";
+import { NO_SECRET, sameSignature, signingKey, stringToSign } from "./signature.js";
 
 /** Whom requests are checked against, and when. */
 export interface Authority {
@@ -52,7 +53,7 @@ export function verifySignature(
   request: S3Request,
   signed: SignedRequest,
   authority: Authority,
-): { caller: Caller; key: Buffer } {
+): { caller: Caller; key: HmacKey } {
   checkHeadersSigned(request, signed.signedHeaders);
   const known = findCaller(signed.credential.accessKey, authority);
   const { date, region, scope, accessKey } = signed.credential;
@@ -64,11 +65,11 @@ export function verifySignature(
   const path = canonicalPath(request.rawPath);
   const canonical = canonicalOf(path);
   const text = stringToSign(signed.timestamp, scope, canonical);
-  let same = sameSignature(sign(key, text), signed.signature);
+  let same = sameSignature(key.sign(text), signed.signature);
   // Some clients keep a slash in a key encoded, and sign it so. It names the same key.
   if (!same && path !== request.rawPath && /%2f/i.test(request.rawPath)) {
     const kept = stringToSign(signed.timestamp, scope, canonicalOf(request.rawPath));
-    same = sameSignature(sign(key, kept), signed.signature);
+    same = sameSignature(key.sign(kept), signed.signature);
   }
   if (!known) {
     throw new S3Error("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.", {

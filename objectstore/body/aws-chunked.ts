@@ -1,7 +1,7 @@
 import { createHash, type Hash, hash } from "node:crypto";
 import { S3Error } from "../../src/errors/s3-error.js";
 import { isChecksum } from "../../src/runtime/checksum/checksum.js";
-import { sameSignature, sign } from "../auth/signature.js";
+import { sameSignature } from "../auth/signature.js";
 import type { Payload } from "../types.js";
 import type { DeclaredDigests } from "./declared.js";
 
@@ -148,7 +148,7 @@ export class AwsChunkedDecoder {
   private verify(kind: string, rest: string, signature: string): void {
     if (this.payload.kind !== "chunked-signed") return;
     const { timestamp, scope, signingKey } = this.payload;
-    const expected = sign(signingKey, `${kind}\n${timestamp}\n${scope}\n${this.previousSignature}\n${rest}`);
+    const expected = signingKey.sign(`${kind}\n${timestamp}\n${scope}\n${this.previousSignature}\n${rest}`);
     if (!sameSignature(expected, signature)) throw new S3Error("SignatureDoesNotMatch");
     this.previousSignature = expected;
   }

@@ -2,6 +2,7 @@ import { createHmac } from "node:crypto";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { authenticate } from "../../objectstore/auth/authenticate.js";
+import { HmacKey } from "../../objectstore/auth/hmac.js";
 import { AwsChunkedDecoder } from "../../objectstore/body/aws-chunked.js";
 import type { DeclaredDigests } from "../../objectstore/body/declared.js";
 import type { Payload } from "../../objectstore/types.js";
@@ -16,7 +17,7 @@ const SCOPE = "20130524/us-east-1/s3/aws4_request";
 const TIMESTAMP = "20130524T000000Z";
 
 const signedWith = (seedSignature: string, trailer: boolean): Chunked => ({
-  ...{ kind: "chunked-signed", trailer, seedSignature, signingKey: chunkKey() },
+  ...{ kind: "chunked-signed", trailer, seedSignature, signingKey: new HmacKey(chunkKey()) },
   ...{ timestamp: TIMESTAMP, scope: SCOPE },
 });
 const UNSIGNED: Chunked = { kind: "chunked-unsigned-trailer" };
