@@ -62,8 +62,7 @@ describe("bucket tagging", () => {
   it("put, got, put anew, deleted", async () => {
     const get = () => sdk.send(new s3.GetBucketTaggingCommand({ Bucket }));
     await expect(get()).rejects.toMatchObject(refused("NoSuchTagSet", 404));
-    const put = await sdk.send(new s3.PutBucketTaggingCommand({ Bucket, Tagging: { TagSet } }));
-    expect(put.$metadata.httpStatusCode).toBe(204);
+    await sdk.send(new s3.PutBucketTaggingCommand({ Bucket, Tagging: { TagSet } }));
     expect((await get()).TagSet).toEqual(TagSet);
     await sdk.send(new s3.PutBucketTaggingCommand({ Bucket, Tagging: { TagSet: [{ Key: "a", Value: "b" }] } }));
     expect((await get()).TagSet).toEqual([{ Key: "a", Value: "b" }]);

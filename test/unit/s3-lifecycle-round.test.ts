@@ -136,6 +136,7 @@ describe("a lifecycle round", () => {
     await remove("markers", "alone");
     await put("markers", "covered");
     await remove("markers", "covered");
+    expect(await versionsOf("markers")).toEqual(["alone marker", "covered marker", "covered"]);
     expect(await round(0)).toMatchObject({ removed: 1 });
     expect(await versionsOf("markers")).toEqual(["covered marker", "covered"]);
   });
@@ -205,6 +206,7 @@ describe("what a lifecycle round may not do", () => {
       );
       expect(counts).toMatchObject({ expired: 0, changed: 1, failed: 0 });
       expect((await engine.head(ctx, { bucket: name, key: "k" })).sizeBytes).toBe(5);
+      await engine.changeBucket(ctx, name, { config: { lifecycle: null } });
     }
   });
 

@@ -70,7 +70,7 @@ function deleteVersion(store: Store, state: BucketState, request: DeleteRequest)
   const { key, versionId, preconditions, bypassGovernance } = request;
   const found = findVersion(store.tables, key, versionId);
   const object = found && !isDeleteMarker(found.record) ? found.record : undefined;
-  checkPreconditions(preconditions, { record: object, marker: undefined });
+  checkPreconditions(preconditions, { record: object, marker: object ? undefined : found?.record });
   if (found) remove(store, state, key, found, bypassGovernance);
   return {
     versionId: state.bucket.versioning === "off" ? undefined : versionId,

@@ -15,7 +15,8 @@ export interface Current {
  */
 export function checkPreconditions(preconditions: WritePreconditions, { record, marker }: Current): void {
   const { ifMatch, ifNoneMatch, ifMatchLastModifiedMs, ifMatchSizeBytes, generation } = preconditions;
-  checkGeneration(generation, record);
+  // A delete marker is a version too: what looked at it may end it, and nothing that came in its place.
+  checkGeneration(generation, record ?? marker);
   if (ifNoneMatch !== undefined && record && (ifNoneMatch === "*" || ifNoneMatch === etagOf(record)))
     throw refused("precondition-failed", "If-None-Match does not hold: the object is there");
   const asksForOne = ifMatch !== undefined || ifMatchLastModifiedMs !== undefined || ifMatchSizeBytes !== undefined;
