@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { authenticate } from "../../objectstore/auth/authenticate.js";
 import type { S3Request } from "../../objectstore/types.js";
@@ -344,5 +345,72 @@ describe("anonymous requests", () => {
       ...{ caller: { kind: "anonymous" }, type: "anonymous", payload: { kind: "unsigned" } },
       ...{ signatureAgeMs: 0, signatureVersion: "" },
     });
+  });
+});
+
+describe("garbage in place of credentials", () => {
+  const word = fc.constantFrom(
+    ...[
+      "AWS4-HMAC-SHA256 ",
+      "AWS ",
+      "Credential=",
+      "SignedHeaders=",
+      "Signature=",
+      ",",
+      ";",
+      "=",
+      "/",
+      "host",
+      "aws4_request",
+    ],
+    ...[`${AWS_KEY}/20130524/us-east-1/s3/aws4_request`, "s3", "us-east-1", "20130524", EMPTY, ":", " ", "%", "\u00ff"],
+  );
+  const text = fc.array(fc.oneof(word, fc.string({ maxLength: 5 })), { maxLength: 12 }).map((words) => words.join(""));
+
+  /** Never anything but a refusal in S3's words, and never a caller. */
+  function refusedOrAnonymous(request: S3Request): void {
+    try {
+      expect(authenticate(request, authorityOf()).caller.kind).toBe("anonymous");
+    } catch (error) {
+      if (!(error instanceof S3Error)) throw error;
+    }
+  }
+
+  it("any Authorization header, date and payload: refused by S3Error", () => {
+    fc.assert(
+      fc.property(text, fc.oneof(text, fc.constant("20130524T000000Z")), text, (authorization, date, payload) => {
+        const headers: Headers = [
+          ["host", "h"],
+          ["authorization", authorization],
+          ["x-amz-date", date],
+          ["x-amz-content-sha256", payload],
+        ];
+        refusedOrAnonymous(requestOf("GET", "/b/k", headers));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it("any query of a presigned URL: refused by S3Error", () => {
+    const names = ["Algorithm", "Credential", "Date", "Expires", "SignedHeaders", "Signature", "Content-Sha256"];
+    const right = [
+      "AWS4-HMAC-SHA256",
+      `${AWS_KEY}/20130524/us-east-1/s3/aws4_request`,
+      "20130524T000000Z",
+      "60",
+      "host",
+      EMPTY,
+      EMPTY,
+    ];
+    const values = fc.tuple(...right.map((value) => fc.oneof(fc.constant(value), text, fc.constant(undefined))));
+    fc.assert(
+      fc.property(values, (parts) => {
+        const pairs = parts.flatMap((value, i) =>
+          value === undefined ? [] : [`X-Amz-${names[i]}=${encodeURIComponent(value)}`],
+        );
+        refusedOrAnonymous(requestOf("GET", `/b/k?${pairs.join("&")}`, [["host", "h"]]));
+      }),
+      { numRuns: 2000 },
+    );
   });
 });
