@@ -11,8 +11,8 @@ export const BUCKET_ID_BYTES = 4;
 export const SEQUENCE_BYTES = 8;
 export const UPLOAD_ID_BYTES = 16;
 
-// LMDB's limit with pages of 4 KiB (lmdb-js: DEFAULT_MAX_KEY_SIZE).
-const MAX_TABLE_KEY_BYTES = 1978;
+/** LMDB's limit with pages of 4 KiB (lmdb-js: DEFAULT_MAX_KEY_SIZE). */
+export const MAX_TABLE_KEY_BYTES = 1978;
 const MAX_ESCAPED_KEY_BYTES = MAX_TABLE_KEY_BYTES - BUCKET_ID_BYTES - 1 - UPLOAD_ID_BYTES;
 
 const ZERO = 0x00;

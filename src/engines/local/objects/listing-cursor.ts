@@ -1,4 +1,12 @@
+import { MAX_TABLE_KEY_BYTES } from "./keys.js";
 import type { Table } from "./tables.js";
+
+/**
+ * A bound that LMDB takes. A prefix or marker that is longer than a key can be once it is escaped is cut: no key is as
+ * long as what is left, so all lie on the same side of it.
+ */
+const possible = (bound: Buffer): Buffer =>
+  bound.length > MAX_TABLE_KEY_BYTES ? bound.subarray(0, MAX_TABLE_KEY_BYTES) : bound;
 
 /** A place in a table, within bounds. Closed by whoever opened it: it holds a read transaction. */
 export class Cursor {
@@ -11,14 +19,14 @@ export class Cursor {
 
   constructor(table: Table, start: Buffer, end: Buffer | undefined, keyOf: (tableKey: Buffer) => Buffer) {
     this.#table = table;
-    this.#end = end;
+    this.#end = end && possible(end);
     this.#keyOf = keyOf;
     this.seek(start);
   }
 
   seek(start: Buffer): void {
     this.close();
-    const range = this.#table.getRange({ start, ...(this.#end ? { end: this.#end } : {}) });
+    const range = this.#table.getRange({ start: possible(start), ...(this.#end ? { end: this.#end } : {}) });
     this.#rows = range[Symbol.iterator]();
     this.next();
   }

@@ -21,8 +21,8 @@ import { decodeSummary, sequenceOf } from "./records.js";
 import type { Tables } from "./tables.js";
 import { decodeUpload } from "./upload-records.js";
 
-// Longer prefixes and markers are cut: LMDB is asked with possible keys only. No key is as long, not even an escaped one
-// of the cut text twice over, so nothing comes to lie on the wrong side.
+// Longer prefixes and markers are cut: LMDB is asked with possible keys only. No key is as long, so nothing comes to lie
+// on the wrong side.
 const MAX_BOUND_BYTES = 1030;
 
 /** The `objects` key of a prefix or a marker, or where it would lie. */
