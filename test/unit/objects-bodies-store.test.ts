@@ -40,9 +40,10 @@ describe("write", () => {
     await nothingIsLeft();
   });
 
-  it("finish() refuses: its error, and nothing is left", async () => {
-    const source = { ...sourceOf(pieces(20)), finish: () => Promise.reject(new Error("the digest is another")) };
-    await expect(world.store.write(source, { signal: free() })).rejects.toThrow("the digest is another");
+  it("finish() refuses: its error, as it is, and nothing is left", async () => {
+    const refusal = Object.assign(new Error("the digest is another"), { code: "BadDigest" });
+    const source = { ...sourceOf(pieces(20)), finish: () => Promise.reject(refusal) };
+    await expect(world.store.write(source, { signal: free() })).rejects.toBe(refusal);
     await nothingIsLeft();
   });
 

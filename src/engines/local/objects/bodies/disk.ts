@@ -6,7 +6,11 @@
 import { fdatasync, fsync, open, openSync, readv, readvSync, unlink, writev } from "node:fs";
 import { messageOf, refused, StorageError } from "../../../../errors/storage-error.js";
 
-const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? "";
+/** Of errors of the system alone: others have codes of their own, like those of a gateway. */
+function codeOf(error: unknown): string {
+  const { errno, code } = error as NodeJS.ErrnoException;
+  return typeof errno === "number" ? (code ?? "") : "";
+}
 
 export const isMissing = (error: unknown): boolean => codeOf(error) === "ENOENT";
 export const isTaken = (error: unknown): boolean => codeOf(error) === "EEXIST";
