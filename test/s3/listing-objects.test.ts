@@ -1,6 +1,6 @@
 import { ListObjectsCommand, ListObjectsV2Command, paginateListObjectsV2 } from "@aws-sdk/client-s3";
 import { describe, expect, it } from "vitest";
-import { uriEncode } from "./raw-request.js";
+import { uriEncode } from "./exact-request.js";
 import { order, text, texts, useWorld } from "./s3-world.js";
 
 const world = useWorld();

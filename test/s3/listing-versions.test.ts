@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { childrenOf, textOf } from "../../objectstore/xml/read.js";
-import { uriEncode } from "./raw-request.js";
+import { uriEncode } from "./exact-request.js";
 import { setVersioning, text, texts, useWorld } from "./s3-world.js";
 
 const world = useWorld();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { RawAnswer } from "./raw-request.js";
+import type { RawAnswer } from "./exact-request.js";
 import { useWorld } from "./s3-world.js";
 
 const world = useWorld();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { pathOf, type RawAnswer } from "./raw-request.js";
+import { pathOf, type RawAnswer } from "./exact-request.js";
 import { text, texts, useWorld } from "./s3-world.js";
 
 const world = useWorld();

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { DeleteObjectsCommand } from "@aws-sdk/client-s3";
 import { describe, expect, it } from "vitest";
-import type { RawAnswer } from "./raw-request.js";
+import type { RawAnswer } from "./exact-request.js";
 import { text, texts, useWorld } from "./s3-world.js";
 
 const world = useWorld();

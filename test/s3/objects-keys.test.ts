@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { rawRequest } from "./raw-request.js";
+import { rawRequest } from "./exact-request.js";
 import { texts, useWorld } from "./s3-world.js";
 
 const world = useWorld();

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import type { S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, expect } from "vitest";
 import { childrenOf, textOf, type XmlElement } from "../../objectstore/xml/read.js";
+import { pathOf, type RawAnswer, type RawRequest, rawRequest } from "./exact-request.js";
 import { type S3Server, startS3 } from "./harness.js";
-import { pathOf, type RawAnswer, type RawRequest, rawRequest } from "./raw-request.js";
 import { type KeyPair, sdkClient } from "./sdk-clients.js";
 
 type Options = Omit<RawRequest, "target"> & { query?: string };
