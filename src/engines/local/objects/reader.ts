@@ -110,11 +110,12 @@ export class MetadataReader {
  *
  * @throws quota-exceeded
  */
-export function checkEarly(_reader: MetadataReader, known: KnownBucket, bytes: number): void {
+export function checkEarly(reader: MetadataReader, known: KnownBucket, bytes: number): void {
   const { name, quotaBytes } = known.bucket;
   if (quotaBytes === null || bytes === 0) return;
-  // What it replaces is given back, so only what would not fit an empty bucket is sure to be refused.
-  if (bytes > quotaBytes) throw refused("quota-exceeded", `bucket ${name} may hold ${quotaBytes} bytes, not ${bytes}`);
+  // What it replaces is given back: of a bucket that holds more than it may by now, as much as it holds.
+  if (bytes > Math.max(quotaBytes, reader.usage(known).bytes))
+    throw refused("quota-exceeded", `bucket ${name} may hold ${quotaBytes} bytes, not ${bytes}`);
 }
 
 /** @throws no-such-bucket, no-such-key; conflict when another version is there than the caller looked at */
