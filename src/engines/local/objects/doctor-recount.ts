@@ -1,7 +1,8 @@
 import type { BucketUsage } from "../../../model/bucket.js";
 import { decodeUsage } from "./bucket-records.js";
 import { readU64 } from "./codec.js";
-import { bucketIdOf, SEQUENCE_BYTES, sequenceKey, UPLOAD_ID_BYTES, unescaped } from "./keys.js";
+import { inlineRows } from "./inline-bodies.js";
+import { bucketIdOf, SEQUENCE_BYTES, UPLOAD_ID_BYTES, unescaped } from "./keys.js";
 import { decodeManifest, decodePart, type Segment } from "./manifests.js";
 import { BODY_FILE, BODY_INLINE, BODY_MANIFEST, type BodyRef, bodyOf, isDeleteMarker, sizeOf } from "./records.js";
 import type { Tables } from "./tables.js";
@@ -48,14 +49,14 @@ class Counting {
   readonly #manifests = new Map<number, Counted>();
   readonly #bucketOfUpload = new Map<string, number>();
   readonly #inlineMissing: number[] = [];
-  #inlineReferences = 0;
+  #inlineRows = 0;
 
   constructor(tables: Tables) {
     this.#tables = tables;
   }
 
   run(): Recount {
-    const { objects, versions, uploads, inline } = this.#tables;
+    const { objects, versions, uploads, inline, inlineTails } = this.#tables;
     for (const { key, value } of objects.getRange({})) this.#version(bucketIdOf(key), value);
     for (const { key, value } of versions.getRange({})) this.#version(bucketIdOf(key), value);
     for (const { key } of uploads.getRange({})) {
@@ -73,7 +74,7 @@ class Counting {
       bodies: this.#bodies,
       manifests: this.#manifests,
       inlineMissing: this.#inlineMissing,
-      inlineLeft: rowsOf(inline) - (this.#inlineReferences - this.#inlineMissing.length),
+      inlineLeft: rowsOf(inline) + rowsOf(inlineTails) - this.#inlineRows,
       lostParts,
       lostBuckets: named.lostBuckets,
       objects: count,
@@ -94,14 +95,15 @@ class Counting {
     else {
       usage.objects++;
       usage.bytes += sizeOf(record);
-      this.#reference(bodyOf(record));
+      this.#reference(bodyOf(record), sizeOf(record));
     }
   }
 
-  #reference(body: BodyRef | Segment): void {
+  #reference(body: BodyRef | Segment, sizeBytes: number): void {
     if (body.kind === BODY_INLINE) {
-      this.#inlineReferences++;
-      if (!this.#tables.inline.doesExist(sequenceKey(body.id))) this.#inlineMissing.push(body.id);
+      const rows = inlineRows(this.#tables, body.id, sizeBytes);
+      if (rows === undefined) this.#inlineMissing.push(body.id);
+      else this.#inlineRows += rows;
     } else if (body.kind === BODY_FILE) {
       const known = this.#bodies.get(body.id);
       if (known) known.references++;
@@ -121,7 +123,7 @@ class Counting {
       if (bucketId === undefined) lost.add(uploadId);
       const part = decodePart(value);
       if (bucketId !== undefined) this.#usage(bucketId).bytes += part.sizeBytes;
-      for (const segment of part.segments) this.#reference(segment);
+      for (const segment of part.segments) this.#reference(segment, segment.lengthBytes);
     }
     return lost;
   }
@@ -133,7 +135,9 @@ class Counting {
       if (key.length === SEQUENCE_BYTES) {
         const counted = this.#manifests.get(id) ?? { references: 0, recorded: undefined };
         this.#manifests.set(id, { ...counted, recorded: value.readUInt32BE(0) });
-      } else for (const { segments } of decodeManifest(value)) for (const segment of segments) this.#reference(segment);
+      } else
+        for (const { segments } of decodeManifest(value))
+          for (const segment of segments) this.#reference(segment, segment.lengthBytes);
     }
     for (const { key, value } of this.#tables.bodies.getRange({})) {
       const id = readU64(key, 0);

@@ -2,7 +2,7 @@ import type { ObjectVersion } from "../../../model/object.js";
 import type { OpenObject, VersionRef } from "../../object-engine.js";
 import type { Access } from "./access.js";
 import { xxh64 } from "./checks.js";
-import { sequenceKey } from "./keys.js";
+import { readInline } from "./inline-bodies.js";
 import { decodeManifest, manifestKey, type Segment, type StoredPart } from "./manifests.js";
 import { EmptyObject, InlineObject, SegmentedObject, verify } from "./open-object.js";
 import { type FoundVersion, type MetadataReader, versionOf } from "./reader.js";
@@ -25,10 +25,12 @@ export function open(access: Access, { bucket, key, versionId }: VersionRef): Op
   const version = versionOf(found, key);
   const body = bodyOf(found.record);
   if (body.kind === BODY_EMPTY) return new EmptyObject(version);
-  if (body.kind === BODY_INLINE) return new InlineObject(version, inlineBytes(reader, body.id), body.check);
+  if (body.kind === BODY_INLINE)
+    return new InlineObject(version, readInline(reader.tables, body.id, version.sizeBytes), body.check);
   const { segments, parts } = contentOf(reader, body, version.sizeBytes);
   const inline = new Map<number, Buffer>();
-  for (const { kind, id } of segments) if (kind === BODY_INLINE) inline.set(id, inlineBytes(reader, id));
+  for (const { kind, id, lengthBytes } of segments)
+    if (kind === BODY_INLINE) inline.set(id, readInline(reader.tables, id, lengthBytes));
   // A copy that is no multipart object any more has its parts' segments, and no parts.
   const content = { segments, parts: version.partsCount > 0 ? parts : [], inline };
   return new SegmentedObject(version, content, bodies, pins);
@@ -69,7 +71,7 @@ export function slice(
     at += segment.lengthBytes;
     if (length <= 0) continue;
     if (segment.kind === BODY_INLINE) {
-      const whole = inlineBytes(reader, segment.id);
+      const whole = readInline(reader.tables, segment.id, segment.lengthBytes);
       verify(whole, segment.check, segment.lengthBytes);
       const bytes = whole.subarray(from, from + length);
       inline.push(bytes);
@@ -77,13 +79,6 @@ export function slice(
     } else segments.push({ ...segment, offsetBytes: segment.offsetBytes + from, lengthBytes: length });
   }
   return { segments, inline };
-}
-
-const EMPTY = Buffer.alloc(0);
-
-/** Nothing where they are missing: what is read is compared with its check, and that says that they are damaged. */
-export function inlineBytes({ tables }: MetadataReader, id: number): Buffer {
-  return copyOf(tables.inline, sequenceKey(id)) ?? EMPTY;
 }
 
 function manifestBytes({ tables }: MetadataReader, id: number): Buffer {

@@ -1,8 +1,9 @@
 import type { ScrubItem, ScrubSource, StoredBody } from "./bodies/types.js";
 import { decodeUsage } from "./bucket-records.js";
+import { readInline } from "./inline-bodies.js";
 import { after, behindPrefix, bucketIdKey, bucketIdOf, keyText, partKey, UPLOAD_ID_BYTES, unescaped } from "./keys.js";
 import { decodePart, type Segment } from "./manifests.js";
-import { contentOf, inlineBytes } from "./object-reads.js";
+import { contentOf } from "./object-reads.js";
 import { type Pins, problemOf } from "./open-object.js";
 import type { MetadataReader } from "./reader.js";
 import { BODY_INLINE, bodyOf, isDeleteMarker, sizeOf, versionIdOf } from "./records.js";
@@ -86,7 +87,11 @@ function inlineProblem(reader: MetadataReader, segments: readonly Segment[]): st
   reader.refresh();
   for (const segment of segments) {
     if (segment.kind !== BODY_INLINE) continue;
-    const problem = problemOf(inlineBytes(reader, segment.id), segment.check, segment.lengthBytes);
+    const problem = problemOf(
+      readInline(reader.tables, segment.id, segment.lengthBytes),
+      segment.check,
+      segment.lengthBytes,
+    );
     if (problem !== undefined) return problem;
   }
   return undefined;

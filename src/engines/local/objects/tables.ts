@@ -23,6 +23,8 @@ const NAMES = [
   "nulls",
   /** Inline id: the bytes of a small body. */
   "inline",
+  /** Inline id: the last bytes of a body that would else take one page more for them. */
+  "inlineTails",
   /** Body id: how many segments lie in the body, and its size. */
   "bodies",
   /** Body id: files to unlink. */

@@ -101,7 +101,7 @@ export function copyObject(store: Store, request: Operations["copy"]["request"])
   const size = sizeOf(source);
   checkQuota(state, 1 - plan.freedObjects, size - plan.freedBytes);
   // Shared before the old version goes: that may be the source itself.
-  setBody(record, shareBody(store, bodyOf(source)));
+  setBody(record, shareBody(store, source));
   const decided = newVersion(store, state);
   install(store, plan, record, decided);
   store.use(state, 0, size);
@@ -130,7 +130,7 @@ export function rename(store: Store, request: Operations["rename"]["request"]): 
     store.use(state, -1, 0);
     install(store, toPlan, moved, decided);
   } else {
-    setBody(moved, shareBody(store, bodyOf(source)));
+    setBody(moved, shareBody(store, source));
     install(store, toPlan, moved, decided);
     store.use(state, 0, size);
     installMarker(store, fromPlan);

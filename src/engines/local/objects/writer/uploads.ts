@@ -1,5 +1,6 @@
 import { invalid, refused } from "../../../../errors/storage-error.js";
 import { readU64 } from "../codec.js";
+import { putInline } from "../inline-bodies.js";
 import { behindPrefix, partKey, SEQUENCE_BYTES, sequenceKey, UPLOAD_ID_BYTES, uploadKey } from "../keys.js";
 import { decodePart, encodePart, partSequence, type Segment, type StoredPart } from "../manifests.js";
 import type { CompleteRequest, Decided, Operations, PartRequest } from "../protocol.js";
@@ -53,7 +54,7 @@ function placed(store: Store, segments: readonly Segment[], inline: readonly Buf
       return segment;
     }
     const id = store.nextSequence();
-    store.tables.inline.putSync(sequenceKey(id), inline[next++] as Buffer);
+    putInline(store.tables, id, inline[next++] as Buffer);
     return { ...segment, id };
   });
 }
