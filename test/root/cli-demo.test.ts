@@ -104,6 +104,11 @@ describe("granary demo", () => {
         "the restored claim holds monday's data",
         "the clone          holds tuesday's data",
         "twice as large under the running pod",
+        "13 objects put and got",
+        "listed: 13 keys, in 2026/summer/ and 2026/winter/",
+        "without its signature: refused, 403",
+        "its first version is still read back",
+        "objects, versions, bucket and user deleted",
         "no volume and no snapshot is left",
       ])
         expect(run.output()).toContain(line);
@@ -118,6 +123,8 @@ describe("granary demo", () => {
     ["SIGINT", "$ granary up"],
     ["SIGINT", "$ granary apply -f examples/02-database-claim.yaml"],
     ["SIGTERM", "$ granary apply -f examples/05-snapshot.yaml"],
+    ["SIGINT", "$ granary user create"],
+    ["SIGTERM", "$ granary object scrub"],
     ["SIGHUP", "$ granary delete -f"],
   ] as const)(
     "%s at %s: nothing is left",

@@ -2,16 +2,28 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, w
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ListBucketsCommand, PutObjectCommand } from "@aws-sdk/client-s3";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { granary, plainRequest, type S3Server, startS3 } from "./harness.js";
+import { granary, plainRequest, type S3Server, type S3ServerOptions, startS3 } from "./harness.js";
 import { type KeyPair, sdkClient } from "./sdk-clients.js";
 
 let server: S3Server;
+/** Servers of single tests: they go too where a test failed before it removed them. */
+let others: S3Server[] = [];
 beforeAll(async () => {
   server = await startS3();
 });
+afterEach(async () => {
+  for (const one of others.reverse()) await one.remove();
+  others = [];
+});
 afterAll(() => server?.remove());
+
+async function startOther(options: S3ServerOptions = {}): Promise<S3Server> {
+  const started = await startS3(options);
+  others.push(started);
+  return started;
+}
 
 const cli = (...words: string[]) => server.granary(...words);
 /** For a command that must succeed. @returns its stdout */
@@ -230,11 +242,10 @@ describe("without a running server", () => {
   });
 
   it("after a SIGKILL of the server: says that none runs", async () => {
-    const own = await startS3();
+    const own = await startOther();
     await own.kill();
     expect(existsSync(join(own.dataDir, "objectstore.json"))).toBe(true);
     expect(own.granary("user", "list")).toMatchObject({ code: 1, stderr: expect.stringContaining("start one with") });
-    await own.remove();
   });
 });
 
@@ -242,7 +253,7 @@ describe("class of hole: default or derived secrets", () => {
   const unset = { GRANARY_ROOT_ACCESS_KEY: "", GRANARY_ROOT_SECRET_KEY: "" };
 
   it("first start without credentials: a random root pair in a 0600 file, told where, that stays and works", async () => {
-    const own = await startS3({ env: unset });
+    const own = await startOther({ env: unset });
     const file = join(own.dataDir, "objects/root-credentials.json");
     const text = readFileSync(file, "utf8");
     const keys = JSON.parse(text) as KeyPair;
@@ -253,10 +264,8 @@ describe("class of hole: default or derived secrets", () => {
     await client.send(new ListBucketsCommand());
     client.destroy();
     await own.stop();
-    const again = await startS3({ dataDir: own.dataDir, env: unset });
+    await startOther({ dataDir: own.dataDir, env: unset });
     expect(readFileSync(file, "utf8")).toBe(text);
-    await again.remove();
-    await own.remove();
   });
 
   it("the key pairs that other servers come with, and none at all: refused", async () => {
@@ -304,7 +313,7 @@ describe("class of hole: metrics or admin without authentication", () => {
   });
 
   it("metrics are on loopback unless configured, tell no key or secret, and change nothing", async () => {
-    const own = await startS3({ flags: ["--metrics-address", "127.0.0.1:0"] });
+    const own = await startOther({ flags: ["--metrics-address", "127.0.0.1:0"] });
     const address = /metrics on (http:\/\/127\.0\.0\.1:\d+)\/metrics/.exec(own.log())?.[1] ?? "";
     const get = (path: string, method = "GET") =>
       plainRequest({ endpoint: address, caFile: undefined }, path, { method });
@@ -313,7 +322,6 @@ describe("class of hole: metrics or admin without authentication", () => {
     for (const secret of [own.secretKey, own.accessKey]) expect(metrics).not.toContain(secret);
     expect((await get("/v1/users")).status).toBe(404);
     expect((await get("/metrics", "POST")).status).toBe(405);
-    await own.remove();
   });
 
   it("the admin API is on a socket of its owner's alone, with a token of its owner's alone", () => {
@@ -327,7 +335,7 @@ describe("class of hole: metrics or admin without authentication", () => {
 
 describe("class of hole: secrets in logs", () => {
   it("no secret of a user, of root or of the admin API is in the server's log, at its most talkative", async () => {
-    const own = await startS3({ flags: ["--log-level", "trace"] });
+    const own = await startOther({ flags: ["--log-level", "trace"] });
     const run = (...words: string[]) => own.granary(...words, "-o", "json");
     const made = JSON.parse(run("user", "create", "talker", "--policy", "readwrite").stdout) as KeyPair;
     const more = JSON.parse(run("user", "key", "rotate", "talker").stdout) as KeyPair;
@@ -344,6 +352,5 @@ describe("class of hole: secrets in logs", () => {
     for (const secret of [made.secretKey, more.secretKey, own.secretKey, token])
       expect(own.log()).not.toContain(secret);
     expect(own.log()).not.toMatch(/Signature=[0-9a-f]{64}/);
-    await own.remove();
   });
 });
