@@ -313,12 +313,18 @@ it("hole: object lock failing open", async () => {
     expect((await send("DELETE", "/locked/kept", { query: { versionId }, headers })).code).toBe("AccessDenied");
   }
   const shorter = `<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>${until}</RetainUntilDate></Retention>`;
-  const retention = { query: { retention: "", versionId }, headers: bypass };
-  for (const body of [shorter, "<Retention/>"]) {
-    expect((await send("PUT", "/locked/kept", { ...retention, body })).status).toBeGreaterThanOrEqual(400);
+  const query = { retention: "", versionId };
+  for (const [body, code] of [
+    [shorter, "AccessDenied"],
+    ["<Retention/>", "AccessDenied"],
+  ] as const) {
+    const answer = await send("PUT", "/locked/kept", { query, headers: { ...bypass, ...md5Of(body) }, body });
+    expect(answer.code, body).toBe(code);
   }
   const suspended = "<VersioningConfiguration><Status>Suspended</Status></VersioningConfiguration>";
-  expect((await send("PUT", "/locked", { query: { versioning: "" }, body: suspended })).status).toBe(409);
+  expect((await send("PUT", "/locked", { query: { versioning: "" }, body: suspended })).code).toBe(
+    "InvalidBucketState",
+  );
   expect((await send("GET", "/locked/kept", { query: { versionId } })).text).toBe("kept");
 });
 
@@ -402,7 +408,8 @@ it("hole: prototype pollution by metadata, tag or XML names", async () => {
   for (const name of names) expect(tags.text).toContain(`<Key>${name}</Key>`);
   for (const name of names) {
     const body = `<Tagging><${name}><isRoot>true</isRoot></${name}></Tagging>`;
-    expect((await send("PUT", "/private/proto", { query: { tagging: "" }, body })).status, name).toBe(400);
+    const answer = await send("PUT", "/private/proto", { query: { tagging: "" }, body, headers: md5Of(body) });
+    expect(answer.code, name).toBe("MalformedXML");
     await anybody(`/private?${name}=polluted&${name}[a]=b`);
   }
   await send("PUT", "/private/plain", { body: "x" });
@@ -413,10 +420,11 @@ it("hole: prototype pollution by metadata, tag or XML names", async () => {
 });
 
 it("hole: unbounded XML, headers, parts or chunk sizes", async () => {
-  const tagging = (body: string) => send("PUT", "/private/secret", { query: { tagging: "" }, body });
+  const tagging = (body: string) =>
+    send("PUT", "/private/secret", { query: { tagging: "" }, body, headers: md5Of(body) });
   const laughs = '<!DOCTYPE a [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]><Tagging>&b;</Tagging>';
   for (const body of [laughs, "<a>".repeat(100_000), `<Tagging>${"<Tag/>".repeat(500_000)}</Tagging>`]) {
-    expect((await tagging(body)).status, body.slice(0, 20)).toBe(400);
+    expect((await tagging(body)).code, body.slice(0, 20)).toMatch(/^(MalformedXML|MaxMessageLengthExceeded)$/);
   }
   const long = await exchange(server, `GET / HTTP/1.1\r\nhost: x\r\nx-long: ${"x".repeat(1_000_000)}\r\n\r\n`);
   expect([400, 431]).toContain(long.status);
