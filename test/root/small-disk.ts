@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { Sandbox } from "./server-harness.js";
 
 export function run(program: string, ...args: string[]): string {
@@ -12,6 +12,7 @@ export function run(program: string, ...args: string[]): string {
 /** A file system in a file of its own, mounted in the sandbox. */
 export interface SmallDisk {
   readonly image: string;
+  readonly type: "ext4" | "xfs";
   readonly mounted: string;
   remount(option: "ro" | "rw"): void;
   /** Read-only for those too who have files open, as the kernel makes an ext4 that it finds damaged; until it is mounted again. */
@@ -39,10 +40,24 @@ export function makeDisk(
   // Without lazy initialization, whose writes would come at any time later.
   if (type === "ext4") run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", image);
   else run("mkfs.xfs", "-q", image);
+  return mountImage(image, mounted, type);
+}
+
+/** What is on the disk's image at this moment, which is what was synced, and little more; on a file system with reflinks. */
+export function copyDisk(sandbox: Sandbox, { image, type }: SmallDisk, name: string): SmallDisk {
+  const copy = join(dirname(image), `${name}.img`);
+  const mounted = join(sandbox.dir, name);
+  mkdirSync(mounted, { recursive: true });
+  run("cp", "--reflink=always", image, copy);
+  return mountImage(copy, mounted, type);
+}
+
+function mountImage(image: string, mounted: string, type: "ext4" | "xfs"): SmallDisk {
+  // A copy has the file system's own id as well, which XFS wants to see once.
+  const options = type === "xfs" ? "loop,noatime,nouuid" : "loop,noatime";
   const disk: SmallDisk = {
-    image,
-    mounted,
-    mount: () => void run("mount", "-o", "loop,noatime", image, mounted),
+    ...{ image, mounted, type },
+    mount: () => void run("mount", "-o", options, image, mounted),
     unmount: () => unmount(mounted),
     abort: () => void run("mount", "-o", "remount,abort,errors=remount-ro", mounted),
     fail: () => void run("xfs_io", "-x", "-c", "shutdown", mounted),
