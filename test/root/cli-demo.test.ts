@@ -116,7 +116,7 @@ describe("granary demo", () => {
       for (const control of ["\u001b", "\r"]) expect(run.output()).not.toContain(control);
       expectNothingLeft();
     }
-  }, 180_000);
+  }, 400_000);
 
   it.each([
     ["SIGINT", "$ granary pool init"],
@@ -135,7 +135,7 @@ describe("granary demo", () => {
       expect([await run.ended, run.output()]).toEqual([130, expect.stringContaining("Clean up")]);
       expectNothingLeft();
     },
-    120_000,
+    240_000,
   );
 
   it("a second Ctrl-C while it cleans up does not stop the cleanup", async () => {
