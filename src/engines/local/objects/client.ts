@@ -1,4 +1,5 @@
 import { connect, type Socket } from "node:net";
+import { pack } from "msgpackr";
 import { refused, StorageError } from "../../../errors/storage-error.js";
 import type { Context } from "../../types.js";
 import { FrameReader, FrameWriter } from "./frames.js";
@@ -10,6 +11,7 @@ import {
   type RequestOf,
   type ToClient,
 } from "./protocol.js";
+import { putBytes, readDecided, writePut } from "./put-message.js";
 
 // What one process may have under way. The writer's memory is bounded by this times the processes.
 const MAX_OUTSTANDING = 4096;
@@ -31,6 +33,13 @@ interface Call {
   bytes: number;
   /** The caller has its error; the reply is still to come. */
   given: boolean;
+}
+
+function sendPut(frames: FrameWriter, call: number, request: RequestOf<"put">): number {
+  const preconditions = Object.keys(request.preconditions).length === 0 ? undefined : pack(request.preconditions);
+  return frames.write(putBytes(request, preconditions), (target, start) =>
+    writePut(target, start, call, request, preconditions),
+  );
 }
 
 /** A process's connection to the writer. It stands up again by itself; calls that it broke under fail with unavailable. */
@@ -72,7 +81,7 @@ export class WriterClient {
     return new Promise((resolve, reject) => {
       const socket = connect(this.#path);
       const frames = new FrameWriter(socket);
-      const reader = new FrameReader((message) => this.#take(message as ToClient, frames));
+      const reader = new FrameReader<ToClient>(readDecided, (message) => this.#take(message, frames));
       socket.once("connect", () => {
         this.#connection = { socket, frames };
         this.#retryMs = RECONNECT_FIRST_MS;
@@ -143,7 +152,10 @@ export class WriterClient {
         bytes: 0,
         given: false,
       };
-      call.bytes = connection.frames.send([id, operation, request]);
+      call.bytes =
+        operation === "put"
+          ? sendPut(connection.frames, id, request as RequestOf<"put">)
+          : connection.frames.send([id, operation, request]);
       this.#bytes += call.bytes;
       this.#calls.set(id, call);
     });

@@ -4,45 +4,71 @@ import { Packr } from "msgpackr";
 const HEADER_BYTES = 4;
 // A deleteMany of 1,000 long keys, and the manifest of 10,000 parts, stay under a few MiB.
 const MAX_FRAME_BYTES = 64 * 1024 ** 2;
+/** What is gathered in one turn, of 32 puts of 4 KiB, fits; more goes out in several writes. */
+const BUFFER_BYTES = 256 * 1024;
+const SPARE_BUFFERS = 2;
 
 // Plain maps: both ends may be of different builds for the moment of a restart, and structures would have to agree.
 const packr = new Packr({ useRecords: false });
 
 /**
- * Messages on a socket: a length of 4 bytes and msgpack. What is sent in one turn of the event loop goes out in one write.
+ * Messages on a socket: a length of 4 bytes and the message. What is sent in one turn of the event loop goes out in one
+ * write. Its buffers are used again once they are written: a new one for each write is what the collector then runs after.
  */
 export class FrameWriter {
   readonly #socket: Socket;
-  #parts: Buffer[] = [];
-  #bytes = 0;
+  readonly #spare: Buffer[] = [];
+  #buffer: Buffer | undefined;
+  #end = 0;
   #scheduled = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
   }
 
-  /** Answers the message's size in bytes. */
+  /** Answers the frame's size in bytes. */
   send(message: unknown): number {
     const payload = packr.pack(message);
-    const header = Buffer.allocUnsafe(HEADER_BYTES);
-    header.writeUInt32BE(payload.length, 0);
-    this.#parts.push(header, payload);
-    this.#bytes += HEADER_BYTES + payload.length;
-    if (!this.#scheduled) {
-      this.#scheduled = true;
-      setImmediate(this.flush);
-    }
-    return HEADER_BYTES + payload.length;
+    return this.write(payload.length, (target, start) => target.set(payload, start));
   }
 
-  readonly flush = (): void => {
+  /** A message of so many bytes, which `fill` lays out from `start`. */
+  write(bytes: number, fill: (target: Buffer, start: number) => void): number {
+    const frameBytes = HEADER_BYTES + bytes;
+    if (this.#buffer && this.#buffer.length - this.#end < frameBytes) this.flush();
+    this.#buffer ??= this.#take(frameBytes);
+    this.#buffer.writeUInt32BE(bytes, this.#end);
+    fill(this.#buffer, this.#end + HEADER_BYTES);
+    this.#end += frameBytes;
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      setImmediate(this.#flushed);
+    }
+    return frameBytes;
+  }
+
+  #take(bytes: number): Buffer {
+    return bytes > BUFFER_BYTES
+      ? Buffer.allocUnsafe(bytes)
+      : (this.#spare.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES));
+  }
+
+  readonly #flushed = (): void => {
     this.#scheduled = false;
-    if (this.#bytes === 0) return;
-    const whole = Buffer.concat(this.#parts, this.#bytes);
-    this.#parts = [];
-    this.#bytes = 0;
-    if (this.#socket.writable) this.#socket.write(whole);
+    this.flush();
   };
+
+  flush(): void {
+    const buffer = this.#buffer;
+    if (!buffer) return;
+    const whole = buffer.subarray(0, this.#end);
+    this.#buffer = undefined;
+    this.#end = 0;
+    if (!this.#socket.writable) return;
+    this.#socket.write(whole, () => {
+      if (buffer.length === BUFFER_BYTES && this.#spare.length < SPARE_BUFFERS) this.#spare.push(buffer);
+    });
+  }
 }
 
 /**
@@ -50,14 +76,17 @@ export class FrameWriter {
  *
  * @throws RangeError when a length is none of ours: the stream is lost
  */
-export class FrameReader {
-  readonly #take: (message: unknown, bytes: number) => void;
+export class FrameReader<T> {
+  readonly #take: (message: T, bytes: number) => void;
+  readonly #own: (message: Buffer) => T | undefined;
   #rest: Buffer[] = [];
   #restBytes = 0;
   /** How much makes the next frame whole. */
   #wanted = HEADER_BYTES;
 
-  constructor(take: (message: unknown, bytes: number) => void) {
+  /** `own`: reads messages that are not msgpack. */
+  constructor(own: (message: Buffer) => T | undefined, take: (message: T, bytes: number) => void) {
+    this.#own = own;
     this.#take = take;
   }
 
@@ -81,7 +110,8 @@ export class FrameReader {
         this.#wanted = end - at;
         break;
       }
-      this.#take(packr.unpack(bytes.subarray(at + HEADER_BYTES, end)), length);
+      const message = bytes.subarray(at + HEADER_BYTES, end);
+      this.#take(this.#own(message) ?? (packr.unpack(message) as T), length);
       at = end;
     }
     if (at < bytes.length) {

@@ -4,7 +4,8 @@ import { createServer, type Server, type Socket } from "node:net";
 import { refused } from "../../../../errors/storage-error.js";
 import { readU64 } from "../codec.js";
 import { FrameReader, FrameWriter } from "../frames.js";
-import { type OperationName, type ToClient, type ToWriter, toRefusal } from "../protocol.js";
+import { type Decided, type OperationName, type ToClient, type ToWriter, toRefusal } from "../protocol.js";
+import { decidedBytes, readPut, writeDecided } from "../put-message.js";
 import type { Tables } from "../tables.js";
 import type { Committer } from "./committer.js";
 
@@ -20,7 +21,7 @@ class Client {
   constructor(socket: Socket, run: (client: Client, message: ToWriter, bytes: number) => void) {
     this.#socket = socket;
     this.#frames = new FrameWriter(socket);
-    const reader = new FrameReader((message, bytes) => run(this, message as ToWriter, bytes));
+    const reader = new FrameReader<ToWriter>(readPut, (message, bytes) => run(this, message, bytes));
     socket.on("data", (chunk: Buffer) => {
       try {
         reader.push(chunk);
@@ -38,6 +39,10 @@ class Client {
 
   send(message: ToClient): void {
     this.#frames.send(message);
+  }
+
+  sendDecided(call: number, decided: Decided): void {
+    this.#frames.write(decidedBytes(decided), (target, start) => writeDecided(target, start, call, decided));
   }
 
   /** Which of these bodies the process is reading; all, where it does not say in time. */
@@ -111,8 +116,11 @@ export class WriterServer {
       operation,
       request,
       bytes,
-      settle: (outcome) =>
-        client.send("reply" in outcome ? [id, "ok", outcome.reply] : [id, "refused", outcome.refusal]),
+      settle: (outcome) => {
+        if ("refusal" in outcome) client.send([id, "refused", outcome.refusal]);
+        else if (operation === "put") client.sendDecided(id, outcome.reply as Decided);
+        else client.send([id, "ok", outcome.reply]);
+      },
     });
   }
 
