@@ -28,8 +28,10 @@ async function tagsMatch({ ctx, engine, bucket }: BucketRound, due: Due, version
 
 function endingOf(round: BucketRound, action: Due["action"], version: VersionSummary): Ending {
   const { key, versionId, generation } = version;
+  // A noncurrent version is the current one again where what was newer is gone meanwhile.
+  const preconditions = { generation, ...(version.isLatest ? {} : { noncurrent: true as const }) };
   const request = {
-    ...{ bucket: round.bucket.name, key, preconditions: { generation }, bypassGovernance: false },
+    ...{ bucket: round.bucket.name, key, preconditions, bypassGovernance: false },
     // Without a version id it is a delete as a client's: it leaves a delete marker where versions are kept.
     ...(action === "remove" ? { versionId } : {}),
   };

@@ -22,6 +22,8 @@ export interface WritePreconditions {
   ifMatchSizeBytes?: number;
   /** ObjectVersion.generation of the version that the caller looked at; anything else is a conflict. */
   generation?: string;
+  /** Of a delete that names a version: a conflict where that one is current now. */
+  noncurrent?: true;
 }
 
 export interface BodyDigest {

@@ -210,6 +210,17 @@ describe("what a lifecycle round may not do", () => {
     }
   });
 
+  it("a noncurrent version, or delete marker, that becomes current again: it stays", async () => {
+    const noncurrent = "<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays></NoncurrentVersionExpiration>";
+    await makeBucket("back", rule("", noncurrent), { versions: true });
+    await put("back", "object");
+    await remove("back", "marked");
+    const newer = [await put("back", "object"), await put("back", "marked")];
+    const removeNewer = () => Promise.all(newer.map(({ key, versionId }) => remove("back", key, versionId)));
+    expect(await round(3, meanwhile(removeNewer))).toMatchObject({ removed: 0, changed: 2, failed: 0 });
+    expect(await versionsOf("back")).toEqual(["marked marker", "object"]);
+  });
+
   it("a null marker that a write replaces, under the same version id: the write stays", async () => {
     const markers = "<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>";
     await makeBucket("null-marker", rule("", markers), { versions: true });

@@ -22,7 +22,7 @@ import {
 import { addBody, shareBody } from "./bodies.js";
 import { checkOpen } from "./generations.js";
 import { checkRemovable, checkRetentionChange } from "./locks.js";
-import { checkGeneration, checkPreconditions, markerOf, missing } from "./preconditions.js";
+import { checkGeneration, checkNoncurrent, checkPreconditions, markerOf, missing } from "./preconditions.js";
 import { type BucketState, checkQuota, type Store } from "./store.js";
 import { currentOf, install, installMarker, newVersion, planReplacement, removeVersion } from "./versions.js";
 
@@ -71,6 +71,7 @@ function deleteVersion(store: Store, state: BucketState, request: DeleteRequest)
   const found = findVersion(store.tables, key, versionId);
   const object = found && !isDeleteMarker(found.record) ? found.record : undefined;
   checkPreconditions(preconditions, { record: object, marker: object ? undefined : found?.record });
+  if (preconditions.noncurrent && found) checkNoncurrent(found.record, currentOf(store, state, key));
   if (found) remove(store, state, key, found, bypassGovernance);
   return {
     versionId: state.bucket.versioning === "off" ? undefined : versionId,

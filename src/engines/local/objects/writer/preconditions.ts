@@ -37,6 +37,13 @@ export function checkGeneration(generation: string | undefined, record: Buffer |
     throw refused("conflict", "the object has changed since it was looked at; try again");
 }
 
+/** @throws conflict where the version is the current one */
+export function checkNoncurrent(record: Buffer, { record: object, marker }: Current): void {
+  const current = object ?? marker;
+  if (current && sequenceOf(current) === sequenceOf(record))
+    throw refused("conflict", "the version has become the current one");
+}
+
 const seconds = (ms: number) => Math.floor(ms / 1000);
 
 /** no-such-key; with the delete marker where one hides the key. */
