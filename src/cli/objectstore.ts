@@ -56,7 +56,8 @@ async function serve(config: Config, _version: string): Promise<void> {
     const root = await rootCredentials({ dataDir: config.dataDir, configured: config.rootCredentials, log });
     const writer = await startObjectWriter({ dir, crashAt: config.crashAt });
     closing.push(() => writer.close());
-    const engine = await openObjectEngine({ dir, ...inline });
+    const damage = { found: 0 };
+    const engine = await openObjectEngine({ dir, ...inline, onDamaged: () => damage.found++ });
     closing.push(() => engine.close());
     const reclaim = engine.reclaim();
     closing.push(() => reclaim.close());
@@ -82,7 +83,7 @@ async function serve(config: Config, _version: string): Promise<void> {
       rootAccessKey: root.accessKey,
     });
     closing.push(() => admin.close());
-    const health = await serveMetrics(config, log, engine, reclaim, workers);
+    const health = await serveMetrics(config, log, { engine, reclaim, workers, damage });
     closing.push(async () => health?.close());
     closing.push(runLifecycle(config, engine, settings, log));
     const s3Endpoint = `${config.tlsCert ? "https" : "http"}://${hostOf(config.s3Listen)}:${workers.ready.port}`;
@@ -141,10 +142,15 @@ function parentGone(): Promise<void> {
 async function serveMetrics(
   config: Config,
   log: Logger,
-  engine: LocalObjectEngine,
-  reclaim: Pick<Reclaim, "processEnded">,
-  workers: WorkerProcesses<WorkerAnswer>,
+  parts: {
+    engine: LocalObjectEngine;
+    reclaim: Pick<Reclaim, "processEnded">;
+    workers: WorkerProcesses<WorkerAnswer>;
+    /** What a scrub found, which runs in this process. */
+    damage: { readonly found: number };
+  },
 ): Promise<HealthServer | null> {
+  const { engine, reclaim, workers, damage } = parts;
   const own = openMetrics();
   let before: RequestFigures = addFigures([]);
   workers.onEnded((pid, last) => {
@@ -154,7 +160,8 @@ async function serveMetrics(
   const metrics = {
     async text() {
       const { contentType, body } = await own.text();
-      return { contentType, body: body + figuresText(addFigures([before, ...(await workers.ask(ASK_MS))])) };
+      const here = { operations: {}, damaged: damage.found, connections: 0 };
+      return { contentType, body: body + figuresText(addFigures([before, here, ...(await workers.ask(ASK_MS))])) };
     },
   };
   process.on("message", (message: ParentMessage) => {

@@ -14,6 +14,8 @@ export interface Access {
   readonly pins: Pins;
   /** The folder of body files. */
   readonly bodiesDir: string;
+  /** Told of each read, or look of a scrub, that finds bytes which are not those that were written. */
+  readonly onDamaged: () => void;
 }
 
 /** What becomes of a file that was written, once it is known what became of the commit that was to name it. */

@@ -161,8 +161,9 @@ export class LocalEngine implements ObjectEngine {
   }
 
   scrub(ctx: Context, bucket: string | null): AsyncIterable<ScrubProgress> {
-    const { reader, pins, bodies, bodiesDir } = this.#access;
-    return scrubObjects(scrubSource(reader, pins, bucket), { bodies, dir: bodiesDir, signal: ctx.signal });
+    const { reader, pins, bodies, bodiesDir, onDamaged } = this.#access;
+    const options = { bodies, dir: bodiesDir, signal: ctx.signal, onDamaged };
+    return scrubObjects(scrubSource(reader, pins, bucket), options);
   }
 
   async probe(ctx: Context): Promise<void> {

@@ -68,7 +68,7 @@ export function startObjectWriter(options: ObjectWriterOptions): Promise<ObjectW
  * @throws StorageError unavailable when no writer listens
  */
 export async function openObjectEngine(options: ObjectStoreOptions): Promise<LocalObjectEngine> {
-  const { dir, inlineBytes = INLINE_BYTES, log = pino({ level: "silent" }), onDamaged } = options;
+  const { dir, inlineBytes = INLINE_BYTES, log = pino({ level: "silent" }), onDamaged = () => undefined } = options;
   const pins = new Pins();
   const client = new WriterClient(socketPath(dir), (bodyIds) => pins.among(bodyIds));
   await client.connect(CONNECT_MS);
@@ -80,10 +80,11 @@ export async function openObjectEngine(options: ObjectStoreOptions): Promise<Loc
       seal: async (generation) => void (await client.call("seal", { generation })),
     },
     log,
-    ...(onDamaged ? { onDamaged } : {}),
+    onDamaged,
   });
   const reader = new MetadataReader(tables);
-  const access = { reader, client, bodies, ingest: new Ingest(bodies, inlineBytes), pins, bodiesDir: bodiesDir(dir) };
+  const ingest = new Ingest(bodies, inlineBytes);
+  const access = { reader, client, bodies, ingest, pins, bodiesDir: bodiesDir(dir), onDamaged };
   return Object.assign(new LocalEngine(access), {
     identities: new LocalIdentities(tables, client),
     reclaim: () => startReclaim(bodiesDir(dir), tables, client, log),

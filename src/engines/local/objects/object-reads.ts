@@ -20,20 +20,20 @@ function find(reader: MetadataReader, bucket: string, key: string, versionId: st
 
 /** Finds the version and holds its bytes, in one turn of the event loop: what is collected after it is not among them. */
 export function open(access: Access, { bucket, key, versionId }: VersionRef): OpenObject {
-  const { reader, bodies, pins } = access;
+  const { reader, bodies, pins, onDamaged } = access;
   const found = find(reader, bucket, key, versionId);
   const version = versionOf(found, key);
   const body = bodyOf(found.record);
   if (body.kind === BODY_EMPTY) return new EmptyObject(version);
   if (body.kind === BODY_INLINE)
-    return new InlineObject(version, readInline(reader.tables, body.id, version.sizeBytes), body.check);
+    return new InlineObject(version, readInline(reader.tables, body.id, version.sizeBytes), body.check, onDamaged);
   const { segments, parts } = contentOf(reader, body, version.sizeBytes);
   const inline = new Map<number, Buffer>();
   for (const { kind, id, lengthBytes } of segments)
     if (kind === BODY_INLINE) inline.set(id, readInline(reader.tables, id, lengthBytes));
   // A copy that is no multipart object any more has its parts' segments, and no parts.
   const content = { segments, parts: version.partsCount > 0 ? parts : [], inline };
-  return new SegmentedObject(version, content, bodies, pins);
+  return new SegmentedObject(version, content, { bodies, pins, onDamaged });
 }
 
 /** Where the bytes lie, in order; and the parts of a body that was uploaded in parts. */

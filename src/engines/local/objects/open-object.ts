@@ -51,12 +51,14 @@ export class InlineObject implements OpenObject {
   readonly version: ObjectVersion;
   readonly #bytes: Buffer;
   readonly #check: bigint;
+  readonly #onDamaged: () => void;
   #verified = false;
 
-  constructor(version: ObjectVersion, bytes: Buffer, check: bigint) {
+  constructor(version: ObjectVersion, bytes: Buffer, check: bigint, onDamaged: () => void) {
     this.version = version;
     this.#bytes = bytes;
     this.#check = check;
+    this.#onDamaged = onDamaged;
   }
 
   async parts(): Promise<readonly ObjectPart[]> {
@@ -64,7 +66,7 @@ export class InlineObject implements OpenObject {
   }
 
   read(offsetBytes: number, lengthBytes: number): Buffer {
-    if (!this.#verified) verify(this.#bytes, this.#check, this.version.sizeBytes);
+    if (!this.#verified) verify(this.#bytes, this.#check, this.version.sizeBytes, this.#onDamaged);
     this.#verified = true;
     return this.#bytes.subarray(offsetBytes, offsetBytes + lengthBytes);
   }
@@ -78,16 +80,19 @@ export function problemOf(bytes: Buffer, check: bigint, sizeBytes: number): stri
   return xxh64(bytes) === check ? undefined : "the stored bytes are not those that were written";
 }
 
-/** @throws damaged */
-export function verify(bytes: Buffer, check: bigint, sizeBytes: number): void {
+/** @throws damaged, after it has told */
+export function verify(bytes: Buffer, check: bigint, sizeBytes: number, onDamaged: () => void = () => {}): void {
   const problem = problemOf(bytes, check, sizeBytes);
-  if (problem !== undefined) throw refused("damaged", `${problem}: see the log, and scrub`);
+  if (problem === undefined) return;
+  onDamaged();
+  throw refused("damaged", `${problem}: see the log, and scrub`);
 }
 
 /** Bytes in files, and for the last small part of an upload in the metadata. */
 export class SegmentedObject implements OpenObject {
   readonly version: ObjectVersion;
   readonly #bodies: BodyStore;
+  readonly #onDamaged: () => void;
   readonly #segments: readonly Segment[];
   readonly #parts: readonly StoredPart[];
   /** The bytes of inline segments, by id. */
@@ -99,14 +104,14 @@ export class SegmentedObject implements OpenObject {
   constructor(
     version: ObjectVersion,
     content: { segments: readonly Segment[]; parts: readonly StoredPart[]; inline: ReadonlyMap<number, Buffer> },
-    bodies: BodyStore,
-    pins: Pins,
+    { bodies, pins, onDamaged }: { bodies: BodyStore; pins: Pins; onDamaged: () => void },
   ) {
     this.version = version;
     this.#segments = content.segments;
     this.#parts = content.parts;
     this.#inline = content.inline;
     this.#bodies = bodies;
+    this.#onDamaged = onDamaged;
     this.#unpin = pins.pin(content.segments.filter(({ kind }) => kind !== BODY_INLINE).map(({ id }) => id));
   }
 
@@ -136,7 +141,7 @@ export class SegmentedObject implements OpenObject {
   async *#readSegment(segment: Segment, offsetBytes: number, lengthBytes: number) {
     if (segment.kind === BODY_INLINE) {
       const bytes = this.#inline.get(segment.id) ?? EMPTY;
-      verify(bytes, segment.check, segment.lengthBytes);
+      verify(bytes, segment.check, segment.lengthBytes, this.#onDamaged);
       yield bytes.subarray(offsetBytes, offsetBytes + lengthBytes);
       return;
     }

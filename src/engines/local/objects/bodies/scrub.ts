@@ -15,6 +15,8 @@ export interface ScrubOptions {
   /** The folder of bodies. */
   readonly dir: string;
   readonly signal: AbortSignal;
+  /** Told of what no read of a body tells: damage in the metadata, and files that are missing or too long. */
+  readonly onDamaged?: () => void;
   /** Rereads no more than this; undefined: as fast as it goes. */
   readonly bytesPerSecond?: number;
 }
@@ -57,15 +59,19 @@ export async function* scrubObjects(source: ScrubSource, options: ScrubOptions):
 
 /** Yields how many bytes each step has verified; a finding ends the item. */
 async function* verify(item: ScrubItem, options: ScrubOptions, found: (problem: string) => void) {
+  const seen = (problem: string) => {
+    options.onDamaged?.();
+    found(problem);
+  };
   const problem = item.inline();
-  if (problem !== undefined) return found(problem);
+  if (problem !== undefined) return seen(problem);
   if (item.bodies.length === 0) {
     yield item.sizeBytes;
     return;
   }
   for (const body of item.bodies) {
     const problem = await lengthProblem(body, options.dir);
-    if (problem !== undefined) return found(problem);
+    if (problem !== undefined) return seen(problem);
     const open = options.bodies.open(body);
     try {
       for await (const bytes of open.read(0, body.sizeBytes)) yield bytes.length;
