@@ -8,6 +8,7 @@ import { checkNamedChecksums } from "../multipart/named-checksums.js";
 import { uploadIdOf, uploadNamed } from "../multipart/upload-of.js";
 import { checkPartSizes, checkWhole, multipartChecksum, multipartEtag } from "../multipart/whole-digest.js";
 import { versionHeaders } from "../new-object.js";
+import { lockOfNewObject } from "../object-lock.js";
 import { allowWrite } from "../object-needs.js";
 import { writePreconditions } from "../preconditions.js";
 import { slowAnswer } from "../slow-answer.js";
@@ -43,7 +44,9 @@ export const completeMultipartUpload: Operation = {
   },
 };
 
-/** ETag and checksum of the whole, once what the client says of parts and whole is found true. */
+const NO_HEADERS: ReadonlyMap<string, string> = new Map();
+
+/** ETag and checksum of the whole, and its default retention, once what the client says of parts and whole is found true. */
 function wholeOf(
   ctx: RequestContext,
   named: readonly CompletedPart[],
@@ -54,7 +57,10 @@ function wholeOf(
   checkPartSizes(stored);
   const checksum = multipartChecksum(stored, upload);
   checkWhole(ctx.request.headers, stored, upload, checksum);
-  return { etag: multipartEtag(stored), checksum };
+  const whole = { etag: multipartEtag(stored), checksum };
+  if (upload.attributes.retention) return whole;
+  const { retention } = lockOfNewObject(ctx.bucket, NO_HEADERS, Date.now());
+  return retention ? { ...whole, retention } : whole;
 }
 
 async function complete(ctx: RequestContext, request: CompleteUpload): Promise<S3Response> {

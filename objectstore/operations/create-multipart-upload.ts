@@ -14,7 +14,9 @@ export const createMultipartUpload: Operation = {
     const { bucket, key } = ctx;
     const asked = ctx.request.headers;
     await allowWrite(ctx, { bucket, key, createsObject: false });
-    const attributes = newObjectAttributes(ctx, bucket, asked);
+    const made = newObjectAttributes(ctx, bucket, asked);
+    // The bucket's default retention runs from when the object is there: it is given at the upload's completion.
+    const attributes = asked.has("x-amz-object-lock-mode") ? made : { ...made, retention: null };
     const { checksumAlgorithm, checksumType } = uploadChecksum(asked);
     const upload = await ctx.engine.createUpload(ctx, {
       bucket: bucket.name,

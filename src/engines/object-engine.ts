@@ -171,8 +171,14 @@ export interface CompleteUpload extends UploadRef {
   /** In the caller's order: the engine refuses what is not ascending, not there, or too small. */
   parts: readonly { number: number; etag: string; checksum: string | null }[];
   preconditions: WritePreconditions;
-  /** Of the parts as they will stand: the gateway's rule for ETag and checksum of the whole; throws to refuse. */
-  digest(parts: readonly ObjectPart[], upload: Upload): { etag: string; checksum: Checksum | null };
+  /**
+   * Of the parts as they will stand: the gateway's rule for ETag and checksum of the whole; throws to refuse.
+   * `retention`: what the version has instead of what its upload was begun with.
+   */
+  digest(
+    parts: readonly ObjectPart[],
+    upload: Upload,
+  ): { etag: string; checksum: Checksum | null; retention?: Retention };
 }
 
 export interface RenameObject {

@@ -151,9 +151,10 @@ function prepare(reader: MetadataReader, request: CompleteUpload) {
   const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
   if (sizeBytes > MAX_OBJECT_BYTES)
     throw refused("object-too-large", `an object has at most ${MAX_OBJECT_BYTES} bytes`);
-  const { etag, checksum } = request.digest(parts.map(publicPart), upload);
+  const { etag, checksum, retention } = request.digest(parts.map(publicPart), upload);
+  const attributes = retention ? { ...upload.attributes, retention } : upload.attributes;
   const body = { kind: BODY_MANIFEST, id: UNDECIDED } as const;
-  const stored = { etag, checksum, sizeBytes, partsCount: parts.length, attributes: upload.attributes, body };
+  const stored = { etag, checksum, sizeBytes, partsCount: parts.length, attributes, body };
   const record = encodeRecord(stored, known.bucket.ownerId);
   return { stored, message: { key, uploadId: id, parts: entriesOf(parts), record, manifest: encodeManifest(parts) } };
 }
