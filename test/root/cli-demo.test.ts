@@ -18,7 +18,7 @@ import { granary, loopsUnder, mountsUnder, removeSandbox } from "./server-harnes
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const MAIN = join(ROOT, "dist/src/main.js");
-const MARKER_MS = 60_000;
+const MARKER_MS = 180_000;
 
 let dir = "";
 let demos: ChildProcess[] = [];
@@ -146,7 +146,7 @@ describe("granary demo", () => {
     run.child.kill("SIGINT");
     expect(await run.ended).toBe(130);
     expectNothingLeft();
-  }, 120_000);
+  }, 240_000);
 
   it("data that is not what was written: exit code 1, says which, and nothing is left", async () => {
     // Between two looks at the database's disk somebody else writes to it.
@@ -157,7 +157,7 @@ describe("granary demo", () => {
       expect.stringMatching(/the demo failed: the data after the expansion: expected [0-9a-f]{64}, found [0-9a-f]{64}/),
     ]);
     expectNothingLeft();
-  }, 120_000);
+  }, 240_000);
 
   it("a command that fails: exit code 1 with its words", async () => {
     replaceTool("mkfs.xfs", "echo no such luck >&2; exit 1");
@@ -178,7 +178,7 @@ describe("granary demo", () => {
     expect(await run.ended).toBe(0);
     expect(readdirSync(dataDir)).toEqual([]);
     expect([mountsUnder(dir), loopsUnder(dir), processesNaming(dataDir)]).toEqual([[], [], []]);
-  }, 120_000);
+  }, 240_000);
 
   it("--data-dir with something in it: refused, and left alone", async () => {
     const dataDir = join(dir, "full");
