@@ -1,4 +1,5 @@
 import type { OpenObject } from "../../src/engines/object-engine.js";
+import { begunBody } from "../begun-body.js";
 import { requestedPart } from "../multipart/part-number.js";
 import { missingFor, versionNeed } from "../object-needs.js";
 import { readAnswer, refuseRangeOfPart } from "../read-object.js";
@@ -42,6 +43,15 @@ async function answer(ctx: RequestContext, opened: OpenObject, versionId: string
   const close = () => opened.close();
   if (!range) return { status, headers, close };
   if (range.lengthBytes === 0) return { status, headers, body: NO_BYTES, close };
-  const body = opened.read(range.offsetBytes, range.lengthBytes);
-  return { status, headers, body, lengthBytes: range.lengthBytes, close };
+  const { offsetBytes, lengthBytes } = range;
+  const body = opened.read(offsetBytes, lengthBytes);
+  if (Buffer.isBuffer(body)) return { status, headers, body, lengthBytes, close };
+  const begun = await begunBody(body);
+  return {
+    ...{ status, headers, body: begun.pieces, lengthBytes },
+    close() {
+      begun.end();
+      close();
+    },
+  };
 }
