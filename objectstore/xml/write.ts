@@ -4,6 +4,8 @@
  * escapes. An element's order is the order of the calls.
  */
 
+import { isoTime } from "../http/dates.js";
+
 export const XML_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n';
 export const S3_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/";
 export const XML_CONTENT_TYPE = "application/xml";
@@ -65,7 +67,7 @@ export function etagLeaf(etag: string): string {
 
 /** S3's time in XML: UTC with milliseconds. */
 export function timeLeaf(name: string, ms: number): string {
-  return `<${name}>${new Date(ms).toISOString()}</${name}>`;
+  return `<${name}>${isoTime(ms)}</${name}>`;
 }
 
 /** A whole document: the declaration and the root element in S3's namespace. */

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   checkSourceConditions,
@@ -5,7 +6,7 @@ import {
   rangeStillApplies,
   readConditions,
 } from "../../objectstore/http/conditions.js";
-import { httpDate, parseHttpDate } from "../../objectstore/http/dates.js";
+import { httpDate, isoTime, parseHttpDate } from "../../objectstore/http/dates.js";
 
 const AT = Date.UTC(1994, 10, 6, 8, 49, 37);
 const object = { etag: "abc", lastModifiedMs: AT + 123 };
@@ -39,6 +40,23 @@ describe("HTTP dates", () => {
 
   it("written: the whole second", () => {
     expect(httpDate(AT + 999)).toBe(SAME);
+  });
+});
+
+describe("dates that are written", () => {
+  it("any time: as JavaScript writes it", () => {
+    fc.assert(
+      fc.property(fc.date({ noInvalidDate: true }), (date) => {
+        expect(httpDate(date.getTime())).toBe(date.toUTCString());
+        expect(isoTime(date.getTime())).toBe(date.toISOString());
+      }),
+    );
+  });
+
+  it("around midnight: the day changes with it", () => {
+    for (const ms of [-1, 0, 1, 86_399_999, 86_400_000, AT]) {
+      expect([httpDate(ms), isoTime(ms)]).toEqual([new Date(ms).toUTCString(), new Date(ms).toISOString()]);
+    }
   });
 });
 
