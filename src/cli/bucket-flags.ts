@@ -14,7 +14,7 @@ export interface Limits {
 }
 
 export const DURABILITY_HELP =
-  "strict: on disk before it is acknowledged; relaxed: within seconds, so a crash of the host may lose the last writes";
+  "strict: on disk before it is acknowledged; relaxed: up to half a minute later, so a crash of the host may damage the last objects";
 
 /** @throws StorageError invalid-argument naming the flag */
 export function limitsOf({ quota, objectQuota, durability }: LimitFlags): Limits {

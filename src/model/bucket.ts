@@ -1,7 +1,7 @@
 /** Whether overwritten and deleted objects are kept: S3's three states of a bucket. "off" until it is first enabled. */
 export type Versioning = "off" | "enabled" | "suspended";
 
-/** `strict`: on disk before it is acknowledged. `relaxed`: asked for by the operator, synced within seconds. */
+/** `strict`: on disk before it is acknowledged. `relaxed`: asked for by the operator; body files are written back by the kernel, some 30 s later. */
 export type Durability = "strict" | "relaxed";
 
 /** The documents that S3 attaches to a bucket. Each is kept as JSON text, in the gateway's validated form. */
