@@ -88,7 +88,7 @@ describe("versions", () => {
     const { versionId } = await put(engine, bucket, "k");
     const other = await put(engine, bucket, "other");
     await remove(engine, bucket, "k", { versionId });
-    for (const id of [versionId, other.versionId, "null", "nonsense", "A".repeat(22), "Aé"]) {
+    for (const id of [versionId, other.versionId, "null", "nonsense", "A".repeat(22), "Aé", `AP${"_".repeat(19)}w`]) {
       expect(await refusalOf(engine.head(ctx, { bucket, key: "k", versionId: id }))).toBe("no-such-version");
       expect(await remove(engine, bucket, "k", { versionId: id })).toEqual({ versionId: id, deleteMarker: false });
     }

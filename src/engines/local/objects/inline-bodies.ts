@@ -1,5 +1,5 @@
 import { sequenceKey } from "./keys.js";
-import { copyOf, type Tables } from "./tables.js";
+import type { Tables } from "./tables.js";
 
 /**
  * Small bodies, in the metadata's environment. LMDB gives a value that does not fit beside others whole pages of its own,
@@ -41,15 +41,33 @@ export function removeInline(tables: Tables, id: number, sizeBytes: number): voi
 
 const EMPTY = Buffer.alloc(0);
 
+// A buffer of its own costs more to make, and to collect, than a small body does to read. Node's own pool stops below 4 KiB.
+const SLAB_BYTES = 64 * 1024;
+const MAX_SLAB_BODY_BYTES = 8 * 1024;
+let slab = EMPTY;
+let slabAt = 0;
+
+function allocate(bytes: number): Buffer {
+  if (bytes > MAX_SLAB_BODY_BYTES) return Buffer.allocUnsafeSlow(bytes);
+  if (slab.length - slabAt < bytes) {
+    slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    slabAt = 0;
+  }
+  const start = slabAt;
+  // Eight bytes at a time are hashed.
+  slabAt = (start + bytes + 7) & ~7;
+  return slab.subarray(start, start + bytes);
+}
+
 /** A copy. What is missing of it is left out: who reads compares with size and check, and says that it is damaged. */
 export function readInline(tables: Tables, id: number, sizeBytes: number): Buffer {
   const key = sequenceKey(id);
   const headBytes = headLength(sizeBytes);
-  if (headBytes === sizeBytes) return copyOf(tables.inline, key) ?? EMPTY;
   const head = tables.inline.getBinaryFast(key);
   if (head?.length !== headBytes) return EMPTY;
-  const bytes = Buffer.allocUnsafe(sizeBytes);
+  const bytes = allocate(sizeBytes);
   bytes.set(head.subarray(0, headBytes));
+  if (headBytes === sizeBytes) return bytes;
   const tail = tables.inlineTails.getBinaryFast(key);
   if (tail?.length !== sizeBytes - headBytes) return EMPTY;
   bytes.set(tail.subarray(0, tail.length), headBytes);

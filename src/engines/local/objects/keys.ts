@@ -164,7 +164,6 @@ export function idBytes(text: string): Buffer | undefined {
   if (text.length !== ID_TEXT_LENGTH) return undefined;
   const bytes = Buffer.from(text, "base64url");
   // Decoding is lenient: what does not come back the same was no id.
-  return bytes.length === UPLOAD_ID_BYTES && bytes.toString("base64url") === text && (bytes[0] as number) === 0
-    ? bytes
-    : undefined;
+  if (bytes.length !== UPLOAD_ID_BYTES || bytes.toString("base64url") !== text) return undefined;
+  return readU64(bytes, 0) <= MAX_SEQUENCE ? bytes : undefined;
 }

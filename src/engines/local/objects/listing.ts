@@ -8,12 +8,14 @@ import {
   escaped,
   escapedPrefix,
   idBytes,
+  MAX_SEQUENCE,
   prefixKey,
   UPLOAD_ID_BYTES,
   unescaped,
   uploadKey,
   versionKey,
 } from "./keys.js";
+import { commonPrefix } from "./listed-objects.js";
 import { Cursor } from "./listing-cursor.js";
 import { findVersion, isLatest } from "./lookup.js";
 import type { KnownBucket } from "./reader.js";
@@ -31,11 +33,11 @@ function bound(bucketId: number, text: string): Buffer {
   return key.length > MAX_BOUND_BYTES ? key.subarray(0, MAX_BOUND_BYTES) : key;
 }
 
-/** The common prefix that a key falls under: up to and with the first delimiter behind the prefix. */
-function commonPrefix(key: string, prefix: string, delimiter: string): string | undefined {
-  if (delimiter === "") return undefined;
-  const at = key.indexOf(delimiter, prefix.length);
-  return at === -1 ? undefined : key.slice(0, at + delimiter.length);
+/** Behind all keys that begin with the text: as behindPrefix(bound(...)), with one buffer less. UTF-8 has no byte 0xff. */
+function behindText(bucketId: number, text: string): Buffer {
+  const key = bound(bucketId, text);
+  key[key.length - 1] = (key[key.length - 1] as number) + 1;
+  return key;
 }
 
 const textOf = (key: Buffer): string => key.toString("utf8", BUCKET_ID_BYTES);
@@ -63,21 +65,21 @@ export function listObjects(tables: Tables, known: KnownBucket, request: ListReq
   let start: Buffer | undefined = atPrefix;
   if (skipped !== undefined) start = behindPrefix(bound(known.id, skipped));
   else if (request.after !== "") start = later(atPrefix, after(bound(known.id, request.after)));
+  const shown = { prefix, delimiter, bucketOwnerId: known.bucket.ownerId };
   const items: ListItem<VersionSummary>[] = [];
-  while (start && (!end || Buffer.compare(start, end) < 0)) {
+  while (start) {
     // One more than the page has room for says whether it is truncated.
-    const range = tables.objects.getRange({ start, ...(end ? { end } : {}), limit: limit + 1 - items.length });
+    const rows = tables.listed.range(shown, start, end, limit + 1 - items.length);
     start = undefined;
-    for (const { key: tableKey, value } of range) {
+    for (const { key, value } of rows) {
       if (items.length === limit) return { items, truncated: true };
-      const key = textOf(tableKey);
-      const common = commonPrefix(key, prefix, delimiter);
-      if (common === undefined) {
-        items.push({ entry: decodeSummary(value, key, true, known.bucket.ownerId) });
+      if (value) {
+        items.push({ entry: value });
         continue;
       }
+      const common = commonPrefix(key, prefix, delimiter) as string;
       items.push({ prefix: common });
-      start = behindPrefix(bound(known.id, common));
+      start = behindText(known.id, common);
       break;
     }
   }
@@ -114,28 +116,27 @@ function versionStarts(tables: Tables, bucketId: number, request: ListVersionsRe
     return { objects: behind, versions: behindPrefix(escapedPrefix(bound(bucketId, skipped))) as Buffer };
   }
   const marked = bound(bucketId, keyMarker);
-  const place = versionIdMarker === "" ? undefined : placeOf(tables, marked, versionIdMarker);
-  const behindKey = behindPrefix(escaped(marked, 0)) as Buffer;
+  const sequence = versionIdMarker === "" ? 0 : sequenceBefore(tables, marked, versionIdMarker);
+  // Where newer versions were removed, the current object may be one that the marked version stood before.
+  const current = sequence === 0 ? undefined : tables.objects.getBinaryFast(marked);
+  const resumes = current !== undefined && sequenceOf(current) < sequence;
   return {
-    // A current object that came after the marked version was looked at is newer, and stays skipped.
-    objects: later(fromPrefix.objects, place === "start" ? marked : after(marked)),
-    versions: later(
-      fromPrefix.versions,
-      place === undefined ? behindKey : place === "start" ? escaped(marked, 0) : place,
-    ),
+    objects: later(fromPrefix.objects, resumes ? marked : after(marked)),
+    versions: later(fromPrefix.versions, after(versionKey(marked, sequence))),
   };
 }
 
 /**
- * The key in `versions` right behind a version, which need not be there any more: a client that removes what a page named
- * asks on with that page's markers. Of a null version that is gone nobody knows the place: its key begins anew.
+ * A page goes on with the versions that are older than this; 0 for none. The marked version need not be there any more: a
+ * client that removes what a page named asks on with that page's markers. Of a null version that is gone nobody knows the
+ * place: its key begins anew.
  */
-function placeOf(tables: Tables, key: Buffer, versionId: string): Buffer | "start" | undefined {
+function sequenceBefore(tables: Tables, key: Buffer, versionId: string): number {
   const id = idBytes(versionId);
-  if (id) return after(versionKey(key, readU64(id, 0)));
-  if (versionId !== NULL_VERSION) return undefined;
+  if (id) return readU64(id, 0);
+  if (versionId !== NULL_VERSION) return 0;
   const found = findVersion(tables, key, versionId);
-  return found ? after(versionKey(key, sequenceOf(found.record))) : "start";
+  return found ? sequenceOf(found.record) : MAX_SEQUENCE;
 }
 
 function mergeVersions(

@@ -1,6 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
+import { ListedObjects } from "./listed-objects.js";
 
 /**
  * Tables of the metadata: one LMDB environment, keys and values in bytes of our own (keys.ts, records.ts and their
@@ -50,7 +51,11 @@ const NAMES = [
 ] as const;
 
 export type TableName = (typeof NAMES)[number];
-export type Tables = Readonly<Record<TableName, Table>> & { readonly root: RootDatabase<Buffer, Buffer> };
+export type Tables = Readonly<Record<TableName, Table>> & {
+  readonly root: RootDatabase<Buffer, Buffer>;
+  /** `objects` once more, for listings. */
+  readonly listed: ListedObjects;
+};
 
 // Address space only: the file grows with what it holds. A map that never grows need never be laid out anew under readers.
 const MAP_BYTES = 2 ** 42;
@@ -79,6 +84,7 @@ export function openTables(dir: string, { readOnly }: { readOnly: boolean }): Ta
   });
   const tables: Record<string, unknown> = { root };
   for (const name of NAMES) tables[name] = root.openDB<Buffer, Buffer>({ name, ...encoding });
+  tables.listed = new ListedObjects(root);
   return tables as unknown as Tables;
 }
 

@@ -1,6 +1,6 @@
 import { refused } from "../../../../errors/storage-error.js";
 import type { WritePreconditions } from "../../../object-engine.js";
-import { etagOf, generationText, modifiedOf, sequenceOf, sizeOf, versionIdOf } from "../records.js";
+import { etagOf, generationOf, modifiedOf, sequenceOf, sizeOf, versionIdOf } from "../records.js";
 
 /** What a key has now: a current object, or a delete marker that hides it, or nothing. */
 export interface Current {
@@ -33,7 +33,7 @@ export function checkPreconditions(preconditions: WritePreconditions, { record, 
 
 /** @throws conflict where the version is not the one that was looked at */
 export function checkGeneration(generation: string | undefined, record: Buffer | undefined): void {
-  if (generation !== undefined && (!record || generationText(sequenceOf(record)) !== generation))
+  if (generation !== undefined && (!record || generationOf(record) !== generation))
     throw refused("conflict", "the object has changed since it was looked at; try again");
 }
 
