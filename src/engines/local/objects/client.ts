@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { pack } from "msgpackr";
-import { refused, StorageError } from "../../../errors/storage-error.js";
+import { messageOf, refused, StorageError } from "../../../errors/storage-error.js";
 import type { Context } from "../../types.js";
 import { FrameReader, FrameWriter } from "./frames.js";
 import {
@@ -30,7 +30,7 @@ interface Call {
   readonly settled: ((outcome: Settled) => void) | undefined;
   readonly signal: AbortSignal | undefined;
   readonly startedMs: number;
-  bytes: number;
+  readonly bytes: number;
   /** The caller has its error; the reply is still to come. */
   given: boolean;
 }
@@ -143,21 +143,27 @@ export class WriterClient {
         return;
       }
       const id = this.#nextCall++;
-      const call: Call = {
+      let bytes: number;
+      try {
+        bytes =
+          operation === "put"
+            ? sendPut(connection.frames, id, request as RequestOf<"put">)
+            : connection.frames.send([id, operation, request]);
+      } catch (error) {
+        settled?.("refused");
+        reject(new StorageError("invalid-argument", `the change is too large: ${messageOf(error)}`, { cause: error }));
+        return;
+      }
+      this.#bytes += bytes;
+      this.#calls.set(id, {
         resolve: resolve as (reply: unknown) => void,
         reject,
         settled,
         signal: ctx?.signal,
         startedMs: Date.now(),
-        bytes: 0,
+        bytes,
         given: false,
-      };
-      call.bytes =
-        operation === "put"
-          ? sendPut(connection.frames, id, request as RequestOf<"put">)
-          : connection.frames.send([id, operation, request]);
-      this.#bytes += call.bytes;
-      this.#calls.set(id, call);
+      });
     });
   }
 

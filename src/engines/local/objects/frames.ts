@@ -32,8 +32,13 @@ export class FrameWriter {
     return this.write(payload.length, (target, start) => target.set(payload, start));
   }
 
-  /** A message of so many bytes, which `fill` lays out from `start`. */
+  /**
+   * A message of so many bytes, which `fill` lays out from `start`.
+   *
+   * @throws RangeError when the other end would not take it; nothing is sent
+   */
   write(bytes: number, fill: (target: Buffer, start: number) => void): number {
+    if (bytes > MAX_FRAME_BYTES) throw new RangeError(`a message of ${bytes} bytes`);
     const frameBytes = HEADER_BYTES + bytes;
     if (this.#buffer && this.#buffer.length - this.#end < frameBytes) this.flush();
     this.#buffer ??= this.#take(frameBytes);

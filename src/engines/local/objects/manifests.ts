@@ -21,6 +21,16 @@ export interface StoredPart extends ObjectPart {
   readonly segments: readonly Segment[];
 }
 
+/** What an object is made of. */
+export interface Content {
+  readonly segments: readonly Segment[];
+  /** [] where it was not uploaded in parts. */
+  readonly parts: readonly StoredPart[];
+}
+
+/** Ten thousand parts of one segment have a tenth of it; LMDB hands values of 16 MiB out in another way than smaller ones. */
+export const MAX_MANIFEST_BYTES = 15 * 1024 ** 2;
+
 const encoder = new Encoder();
 const FORMAT = 1;
 const SEQUENCE_AT = 1;

@@ -3,11 +3,10 @@ import type { OpenObject, VersionRef } from "../../object-engine.js";
 import type { Access } from "./access.js";
 import { xxh64 } from "./checks.js";
 import { readInline } from "./inline-bodies.js";
-import { decodeManifest, manifestKey, type Segment, type StoredPart } from "./manifests.js";
+import type { Content, Segment } from "./manifests.js";
 import { EmptyObject, InlineObject, SegmentedObject, verify } from "./open-object.js";
 import { type FoundVersion, type MetadataReader, versionOf } from "./reader.js";
 import { BODY_EMPTY, BODY_FILE, BODY_INLINE, BODY_MANIFEST, type BodyRef, bodyOf, UNDECIDED } from "./records.js";
-import { copyOf } from "./tables.js";
 
 export function head({ reader }: Access, { bucket, key, versionId }: VersionRef): ObjectVersion {
   return versionOf(find(reader, bucket, key, versionId), key);
@@ -37,16 +36,10 @@ export function open(access: Access, { bucket, key, versionId }: VersionRef): Op
 }
 
 /** Where the bytes lie, in order; and the parts of a body that was uploaded in parts. */
-export function contentOf(reader: MetadataReader, body: BodyRef, sizeBytes: number) {
-  const segments: Segment[] = [];
-  let parts: readonly StoredPart[] = [];
-  if (body.kind === BODY_INLINE) segments.push({ ...body, lengthBytes: sizeBytes });
-  else if (body.kind === BODY_FILE) segments.push({ ...body, offsetBytes: 0, lengthBytes: sizeBytes });
-  else if (body.kind === BODY_MANIFEST) {
-    parts = decodeManifest(manifestBytes(reader, body.id));
-    for (const part of parts) segments.push(...part.segments);
-  }
-  return { segments, parts };
+export function contentOf(reader: MetadataReader, body: BodyRef, sizeBytes: number): Content {
+  if (body.kind === BODY_INLINE) return { segments: [{ ...body, lengthBytes: sizeBytes }], parts: [] };
+  if (body.kind === BODY_FILE) return { segments: [{ ...body, offsetBytes: 0, lengthBytes: sizeBytes }], parts: [] };
+  return body.kind === BODY_MANIFEST ? reader.manifest(body.id) : { segments: [], parts: [] };
 }
 
 /**
@@ -79,10 +72,4 @@ export function slice(
     } else segments.push({ ...segment, offsetBytes: segment.offsetBytes + from, lengthBytes: length });
   }
   return { segments, inline };
-}
-
-function manifestBytes({ tables }: MetadataReader, id: number): Buffer {
-  const bytes = copyOf(tables.manifests, manifestKey(id));
-  if (!bytes) throw new Error(`manifest ${id} is not there`);
-  return bytes;
 }

@@ -5,6 +5,7 @@ import type { CopyObject } from "../../object-engine.js";
 import { bucketIdIn, bucketRevisionIn, decodeBucket, decodeUsage, MAX_NAME_BYTES } from "./bucket-records.js";
 import { bucketIdKey, objectKey } from "./keys.js";
 import { findVersion, isLatest, newestInVersions } from "./lookup.js";
+import { type Content, decodeManifest, manifestKey } from "./manifests.js";
 import type { SourceRequest } from "./protocol.js";
 import { bodyOf, decodeVersion, isDeleteMarker, modifiedOf, sequenceOf, versionIdOf } from "./records.js";
 import { copyOf, type Tables } from "./tables.js";
@@ -23,6 +24,8 @@ export interface FoundVersion {
 }
 
 const MAX_CACHED_BUCKETS = 10_000;
+/** Some 10 MiB. */
+const MAX_CACHED_SEGMENTS = 30_000;
 
 /**
  * Reads the metadata in this process. Every method but those that say otherwise looks at the newest commit: LMDB's read
@@ -31,6 +34,8 @@ const MAX_CACHED_BUCKETS = 10_000;
 export class MetadataReader {
   readonly tables: Tables;
   readonly #buckets = new Map<string, KnownBucket>();
+  readonly #manifests = new Map<number, Content>();
+  #cachedSegments = 0;
 
   constructor(tables: Tables) {
     this.tables = tables;
@@ -79,6 +84,25 @@ export class MetadataReader {
       if (bucket && (ownerId === undefined || bucket.ownerId === ownerId)) found.push(bucket);
     }
     return found;
+  }
+
+  /** Decoded once: a manifest never changes, and a client that reads in ranges, or part by part, asks for it each time. */
+  manifest(id: number): Content {
+    const known = this.#manifests.get(id);
+    if (known) return known;
+    const bytes = copyOf(this.tables.manifests, manifestKey(id));
+    if (!bytes) throw new Error(`manifest ${id} is not there`);
+    const parts = decodeManifest(bytes);
+    const read = { parts, segments: parts.flatMap(({ segments }) => segments) };
+    this.#cachedSegments += read.segments.length;
+    this.#manifests.set(id, read);
+    // The oldest go first; the newest stays even alone beyond the limit.
+    for (const [old, { segments }] of this.#manifests) {
+      if (this.#cachedSegments <= MAX_CACHED_SEGMENTS || old === id) break;
+      this.#manifests.delete(old);
+      this.#cachedSegments -= segments.length;
+    }
+    return read;
   }
 
   usage({ id }: KnownBucket): BucketUsage {

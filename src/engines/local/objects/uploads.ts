@@ -15,7 +15,7 @@ import { type Access, fateOf } from "./access.js";
 import { writeU64 } from "./codec.js";
 import { checkLength, type Ingested } from "./ingest.js";
 import { idBytes, objectKey, partKey, SEQUENCE_BYTES, uploadKey } from "./keys.js";
-import { decodePart, encodeManifest, encodePart, type StoredPart } from "./manifests.js";
+import { decodePart, encodeManifest, encodePart, MAX_MANIFEST_BYTES, type StoredPart } from "./manifests.js";
 import { slice } from "./object-reads.js";
 import { versionMade } from "./object-writes.js";
 import { checkEarly, findSource, type KnownBucket, type MetadataReader, versionOf } from "./reader.js";
@@ -156,7 +156,13 @@ function prepare(reader: MetadataReader, request: CompleteUpload) {
   const body = { kind: BODY_MANIFEST, id: UNDECIDED } as const;
   const stored = { etag, checksum, sizeBytes, partsCount: parts.length, attributes, body };
   const record = encodeRecord(stored, known.bucket.ownerId);
-  return { stored, message: { key, uploadId: id, parts: entriesOf(parts), record, manifest: encodeManifest(parts) } };
+  const manifest = encodeManifest(parts);
+  if (manifest.length > MAX_MANIFEST_BYTES)
+    throw refused(
+      "object-too-large",
+      "the object is copied from too many pieces: copy the parts of its sources as wholes",
+    );
+  return { stored, message: { key, uploadId: id, parts: entriesOf(parts), record, manifest } };
 }
 
 function entriesOf(parts: readonly StoredPart[]): Buffer {

@@ -4,6 +4,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { refused } from "../../../../errors/storage-error.js";
 import { readU64 } from "../codec.js";
 import { FrameReader, FrameWriter } from "../frames.js";
+import { after } from "../keys.js";
 import { type Decided, type OperationName, type ToClient, type ToWriter, toRefusal } from "../protocol.js";
 import { decidedBytes, readPut, writeDecided } from "../put-message.js";
 import type { Tables } from "../tables.js";
@@ -126,12 +127,20 @@ export class WriterServer {
 
   /** What was garbage before the processes were asked, and is read by none: who reads later does not come to it. */
   async #garbage(limit: number): Promise<number[]> {
-    this.#tables.root.resetReadTxn();
-    const candidates = [...this.#tables.garbage.getKeys({ limit })].map((key) => readU64(key, 0));
-    if (candidates.length === 0) return [];
-    const answers = await Promise.all([...this.#clients].map((client) => client.ask(candidates)));
-    const read = new Set(answers.flat());
-    return candidates.filter((bodyId) => !read.has(bodyId));
+    let start: Buffer | undefined;
+    for (;;) {
+      this.#tables.root.resetReadTxn();
+      const keys = [...this.#tables.garbage.getKeys({ ...(start ? { start } : {}), limit })];
+      const last = keys.at(-1);
+      if (!last) return [];
+      const candidates = keys.map((key) => readU64(key, 0));
+      const answers = await Promise.all([...this.#clients].map((client) => client.ask(candidates)));
+      const read = new Set(answers.flat());
+      const free = candidates.filter((bodyId) => !read.has(bodyId));
+      // An object of thousands of parts, deleted while it is read for hours, keeps none of the others.
+      if (free.length > 0) return free;
+      start = after(last);
+    }
   }
 
   async listen(): Promise<void> {
