@@ -24,25 +24,27 @@ beforeEach(async () => {
   await client.makeBucket("bucket");
 });
 afterEach(async () => {
+  // A process that waits for a frozen disk cannot be killed.
+  spawnSync("fsfreeze", ["--unfreeze", disk.mounted]);
   client.close();
   await server.kill();
   await server.remove();
   removeSandbox(sandbox);
 });
 
-async function start(): Promise<void> {
-  server = await startS3({ dataDir: join(disk.mounted, "data"), flags: ["--workers", "2"] });
+async function start(env: Record<string, string> = {}): Promise<void> {
+  server = await startS3({ dataDir: join(disk.mounted, "data"), flags: ["--workers", "2"], env });
   client = new ObjectClient(server);
 }
 
 /** Ends the server by force, mounts the disk anew, and starts another. */
-async function again(between: () => unknown = () => undefined): Promise<void> {
+async function again(between: () => unknown = () => undefined, env: Record<string, string> = {}): Promise<void> {
   client.close();
   await server.kill();
   disk.unmount();
   between();
   disk.mount();
-  await start();
+  await start(env);
 }
 
 /** Puts until one is refused; answers the keys that were stored, and the refusal. */
@@ -179,18 +181,23 @@ describe("a disk that fails", () => {
   });
 });
 
+/** By a process of its own: this one might wait for the disk as well. */
+function frozenFor(seconds: number): Promise<unknown> {
+  spawnSync("fsfreeze", ["--freeze", disk.mounted]);
+  const thaw = spawn("sh", ["-c", `sleep ${seconds}; fsfreeze --unfreeze ${disk.mounted}`]);
+  return new Promise((resolve) => thaw.once("exit", resolve));
+}
+
 describe("a disk that stands still", () => {
   it("frozen under load: memory stays bounded, requests wait or are refused, then all goes on", async () => {
     await client.put("bucket", "small", Buffer.alloc(1000, 4));
-    spawnSync("fsfreeze", ["--freeze", disk.mounted]);
-    const thaw = spawn("sh", ["-c", `sleep 3; fsfreeze --unfreeze ${disk.mounted}`]);
-    const ended = new Promise((resolve) => thaw.once("exit", resolve));
+    const thawed = frozenFor(3);
     const outcomes = Promise.allSettled([
       ...Array.from({ length: 40 }, (_, i) => client.put("bucket", `large-${i}`, Buffer.alloc(MIB, i))),
       ...Array.from({ length: 40 }, (_, i) => client.put("bucket", `small-${i}`, Buffer.alloc(1000, i))),
     ]);
     expect((await client.get("bucket", "small"))?.equals(Buffer.alloc(1000, 4))).toBe(true);
-    await ended;
+    await thawed;
     for (const [i, outcome] of (await outcomes).entries()) {
       const key = i < 40 ? `large-${i}` : `small-${i - 40}`;
       const stored = await client.get("bucket", key);
@@ -203,5 +210,25 @@ describe("a disk that stands still", () => {
     }
     for (const pid of workersOf(server)) expect(peakBytes(pid)).toBeLessThan(512 * MIB);
     await client.put("bucket", "after", Buffer.alloc(MIB));
+  });
+
+  it("frozen for longer than a connection may stand still: every request ends, in bounded memory, then all goes on", async () => {
+    await again(undefined, { GRANARY_STALL_TIMEOUT: "1s" });
+    const thawed = frozenFor(4);
+    const puts = Array.from({ length: 60 }, (_, i) =>
+      client.put("bucket", `key-${i}`, Buffer.alloc(i % 2 ? 1000 : MIB, 2)),
+    );
+    const outcomes = await Promise.allSettled(puts);
+    await thawed;
+    for (const pid of workersOf(server)) expect(peakBytes(pid)).toBeLessThan(512 * MIB);
+    const put = () => client.put("bucket", "after", Buffer.alloc(MIB, 3)).then(({ status }) => status, String);
+    await expect.poll(put, { timeout: 10_000 }).toBe(200);
+    // Who was told nothing may find that it was done, and whole.
+    const listed = await client.list("bucket");
+    for (const [i, { status }] of outcomes.entries())
+      if (status === "fulfilled") expect(listed.has(`key-${i}`)).toBe(true);
+    for (const [key, size] of listed) expect((await client.get("bucket", key))?.length, key).toBe(size);
+    const large = [...listed.values()].filter((size) => size === MIB).length;
+    await expect.poll(() => bodyFiles(server.dataDir).size, { timeout: 10_000 }).toBe(large);
   });
 });
