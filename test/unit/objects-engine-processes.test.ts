@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { WriterClient } from "../../src/engines/local/objects/client.js";
 import { openObjectEngine, startObjectWriter } from "../../src/engines/local/objects/index.js";
-import { socketPath } from "../../src/engines/local/objects/writer-thread.js";
+import { socketPath } from "../../src/engines/local/objects/paths.js";
 import {
   ATTRIBUTES,
   ctx,

@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import type { IdentityStore } from "../../identity-store.js";
 import type { ObjectEngine } from "../../object-engine.js";
@@ -8,10 +7,11 @@ import { LocalEngine } from "./engine.js";
 import { LocalIdentities } from "./identities.js";
 import { Ingest } from "./ingest.js";
 import { Pins } from "./open-object.js";
+import { bodiesDir, socketPath } from "./paths.js";
 import { MetadataReader } from "./reader.js";
 import { type Reclaim, startReclaim } from "./reclaim.js";
 import { openTables } from "./tables.js";
-import { socketPath, startThread } from "./writer-thread.js";
+import { startThread } from "./writer-thread.js";
 
 export interface ObjectStoreOptions {
   /** The store's folder: metadata, bodies and the writer's socket. Made, 0700, if it is not there. */
@@ -48,8 +48,6 @@ export interface LocalObjectEngine extends ObjectEngine {
 // Of 4 KiB to 256 KiB objects, in the metadata and in files of their own: docs/decisions/008.
 const INLINE_BYTES = 32 * 1024;
 const CONNECT_MS = 10_000;
-
-export const bodiesDir = (dir: string) => join(dir, "bodies");
 
 /**
  * Starts the writer in a thread of this process, one for a store on the whole machine. It listens on `<dir>/writer.sock`

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { type Database, open, type RootDatabase } from "lmdb";
 import { ListedObjects } from "./listed-objects.js";
+import { metadataDir } from "./paths.js";
 
 /**
  * Tables of the metadata: one LMDB environment, keys and values in bytes of our own (keys.ts, records.ts and their
@@ -69,7 +69,7 @@ const MAX_READERS = 512;
  * the page that makes them visible after, so a crash at any point leaves the last commit, whole.
  */
 export function openTables(dir: string, { readOnly }: { readOnly: boolean }): Tables {
-  const path = join(dir, "meta");
+  const path = metadataDir(dir);
   if (!readOnly) mkdirSync(path, { recursive: true, mode: 0o700 });
   const encoding = { encoding: "binary", keyEncoding: "binary" } as const;
   const root = open<Buffer, Buffer>({

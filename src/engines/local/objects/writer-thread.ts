@@ -1,26 +1,18 @@
 import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import { invalid, messageOf, StorageError } from "../../../errors/storage-error.js";
+import { messageOf, StorageError } from "../../../errors/storage-error.js";
+import { syncFolder } from "../../../os/durable-file.js";
 import { takeLock } from "../../../runtime/process-lock.js";
 import type { ObjectWriter, ObjectWriterOptions } from "./index.js";
+import { bodiesDir, metadataDir, socketPath } from "./paths.js";
 import type { ThreadData, ThreadMessage } from "./writer/thread.js";
-
-// sockaddr_un has 108 bytes, the last of them zero.
-const MAX_SOCKET_PATH_BYTES = 107;
-
-export function socketPath(dir: string): string {
-  const path = join(dir, "writer.sock");
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
-    throw invalid(`the object store's socket ${path} is longer than a unix socket's ${MAX_SOCKET_PATH_BYTES} bytes`);
-  return path;
-}
 
 export async function startThread(options: ObjectWriterOptions): Promise<ObjectWriter> {
   const { dir, crashAt = "" } = options;
   const data: ThreadData = { dir, socketPath: socketPath(dir), crashAt };
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  await mkdir(bodiesDir(dir), { recursive: true, mode: 0o700 });
   const unlock = await takeLock(
     { folder: dir, name: "writer", refusal: ({ pid }) => `process ${pid} has the object store in ${dir}` },
     { timeoutMs: 0 },
@@ -42,6 +34,8 @@ export async function startThread(options: ObjectWriterOptions): Promise<ObjectW
     await unlock();
     throw new StorageError("internal", failure.message, { cause: failure });
   }
+  // What is in the files is synced; that the files are there is in their folders.
+  for (const folder of [metadataDir(dir), dir, dirname(dir)]) await syncFolder(folder);
   return {
     ended,
     async close() {
