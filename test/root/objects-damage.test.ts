@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -114,6 +114,7 @@ describe("one bit that flips on the disk", () => {
   it("in a small object: 500, and it is counted", async () => {
     client.close();
     await server.stop();
+    rmSync(server.dir, { recursive: true, force: true });
     expect(flipBehind(join(server.dataDir, "objects", "meta", "data.mdb"), inline.subarray(1000, 1064))).toBe(true);
     await start();
     await expect(client.get("bucket", "inline")).rejects.toMatchObject({ status: 500, code: "InternalError" });

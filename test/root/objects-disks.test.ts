@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { statfsSync, truncateSync } from "node:fs";
+import { rmSync, statfsSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type S3Server, startS3 } from "../s3/harness.js";
@@ -41,6 +41,7 @@ async function start(env: Record<string, string> = {}): Promise<void> {
 async function again(between: () => unknown = () => undefined, env: Record<string, string> = {}): Promise<void> {
   client.close();
   await server.kill();
+  rmSync(server.dir, { recursive: true, force: true });
   disk.unmount();
   between();
   disk.mount();

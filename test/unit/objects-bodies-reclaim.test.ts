@@ -137,6 +137,7 @@ describe("scrub", () => {
   }
 
   const closed: string[] = [];
+  let counted = 0;
   beforeEach(() => {
     closed.length = 0;
   });
@@ -144,7 +145,11 @@ describe("scrub", () => {
   async function scrub(items: readonly ScrubItem[], more: { bytesPerSecond?: number; signal?: AbortSignal } = {}) {
     const { signal = new AbortController().signal, ...rest } = more;
     const seen: ScrubProgress[] = [];
-    const options = { bodies: world.store, dir: world.dir, signal, ...rest };
+    counted = 0;
+    const onDamaged = () => {
+      counted++;
+    };
+    const options = { onDamaged, bodies: world.store, dir: world.dir, signal, ...rest };
     for await (const progress of scrubObjects({ totalObjects: items.length, items: () => items }, options))
       seen.push(progress);
     return seen;
@@ -183,6 +188,7 @@ describe("scrub", () => {
       "inline: its bytes are others",
     ]);
     expect(closed.length).toBe(5);
+    expect(counted).toBe(4);
   });
 
   it("a body that went because its version was deleted meanwhile: no finding", async () => {
@@ -190,6 +196,16 @@ describe("scrub", () => {
     rmSync(world.pathOf(body));
     const seen = await scrub([item("gone", [body], { current: () => false })]);
     expect(seen.at(-1)?.damaged).toEqual([]);
+    expect(counted).toBe(0);
+  });
+
+  it("a great many small objects: others have their turn meanwhile", async () => {
+    const items = Array.from({ length: 100_000 }, (_, i) => item(`small-${i}`, [], { sizeBytes: 1 }));
+    let turns = 0;
+    const ticking = setInterval(() => turns++, 1);
+    expect((await scrub(items)).at(-1)?.objects).toBe(items.length);
+    clearInterval(ticking);
+    expect(turns).toBeGreaterThan(0);
   });
 
   it("stopped by its signal, also while its rate makes it wait: cancelled, and nothing is held", async () => {

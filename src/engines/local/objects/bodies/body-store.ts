@@ -82,9 +82,10 @@ class FileBodyStore implements BodyStore {
     return this.#folders.remove(bodyId);
   }
 
-  open(body: StoredBody): OpenBody {
-    const { dir, onDamaged = () => undefined } = this.#options;
-    return new BodyReader({ pool: this.#pool, pace: this.#pace, body, path: bodyPath(dir, body.bodyId), onDamaged });
+  open(body: StoredBody, listener?: () => void): OpenBody {
+    const path = bodyPath(this.#options.dir, body.bodyId);
+    const onDamaged = listener ?? this.#options.onDamaged ?? (() => undefined);
+    return new BodyReader({ pool: this.#pool, pace: this.#pace, body, path, onDamaged });
   }
 
   async close(): Promise<void> {

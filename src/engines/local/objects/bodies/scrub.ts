@@ -9,13 +9,15 @@ import type { BodyStore, ScrubItem, ScrubSource, StoredBody } from "./types.js";
 /** Findings beyond these are counted by the metric and the log alone. */
 const MOST_FINDINGS = 1000;
 const PROGRESS_MS = 250;
+/** Small objects are verified without a wait for anything: others of this process must have their turn. */
+const TURN_MS = 5;
 
 export interface ScrubOptions {
   readonly bodies: BodyStore;
   /** The folder of bodies. */
   readonly dir: string;
   readonly signal: AbortSignal;
-  /** Told of what no read of a body tells: damage in the metadata, and files that are missing or too long. */
+  /** Told of each finding. */
   readonly onDamaged?: () => void;
   /** Rereads no more than this; undefined: as fast as it goes. */
   readonly bytesPerSecond?: number;
@@ -32,6 +34,7 @@ export async function* scrubObjects(source: ScrubSource, options: ScrubOptions):
   const damaged: ScrubProgress["damaged"][number][] = [];
   const startMs = performance.now();
   let toldMs = startMs;
+  let turnMs = startMs;
   let objects = 0;
   let bytes = 0;
   const progress = (done: boolean): ScrubProgress => ({ objects, bytes, totalObjects, damaged: [...damaged], done });
@@ -39,9 +42,15 @@ export async function* scrubObjects(source: ScrubSource, options: ScrubOptions):
   for await (const item of source.items()) {
     try {
       for await (const got of verify(item, options, (problem) => {
-        if (damaged.length < MOST_FINDINGS && item.current())
+        if (!item.current()) return;
+        options.onDamaged?.();
+        if (damaged.length < MOST_FINDINGS)
           damaged.push({ bucket: item.bucket, key: item.key, versionId: item.versionId, problem });
       })) {
+        if (performance.now() - turnMs > TURN_MS) {
+          await new Promise(setImmediate);
+          turnMs = performance.now();
+        }
         if (signal.aborted) throw new StorageError("cancelled", "the scrub was stopped");
         bytes += got;
         if (bytesPerSecond !== undefined) await pause(startMs + (bytes / bytesPerSecond) * 1000, signal);
@@ -59,20 +68,17 @@ export async function* scrubObjects(source: ScrubSource, options: ScrubOptions):
 
 /** Yields how many bytes each step has verified; a finding ends the item. */
 async function* verify(item: ScrubItem, options: ScrubOptions, found: (problem: string) => void) {
-  const seen = (problem: string) => {
-    options.onDamaged?.();
-    found(problem);
-  };
   const problem = item.inline();
-  if (problem !== undefined) return seen(problem);
+  if (problem !== undefined) return found(problem);
   if (item.bodies.length === 0) {
     yield item.sizeBytes;
     return;
   }
   for (const body of item.bodies) {
     const problem = await lengthProblem(body, options.dir);
-    if (problem !== undefined) return seen(problem);
-    const open = options.bodies.open(body);
+    if (problem !== undefined) return found(problem);
+    // Whether it is a finding is known when the item was looked at again.
+    const open = options.bodies.open(body, () => undefined);
     try {
       for await (const bytes of open.read(0, body.sizeBytes)) yield bytes.length;
     } catch (error) {

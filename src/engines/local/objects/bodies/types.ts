@@ -52,8 +52,12 @@ export interface BodyStore {
   keep(bodyId: BodyId): void;
   /** Metadata refused it. Does not fail: what cannot be removed now is left to the sweep. */
   discard(bodyId: BodyId): Promise<void>;
-  /** Costs nothing before the first read. The caller sees to it that the body is not collected before close(). */
-  open(body: StoredBody): OpenBody;
+  /**
+   * Costs nothing before the first read. The caller sees to it that the body is not collected before close().
+   *
+   * @param onDamaged told of damage in place of the store's own listener
+   */
+  open(body: StoredBody, onDamaged?: () => void): OpenBody;
   /** Settles when no write is under way; generations in which nothing is unsettled are sealed. */
   close(): Promise<void>;
 }
