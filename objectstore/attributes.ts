@@ -1,6 +1,6 @@
 import { S3Error } from "../src/errors/s3-error.js";
 import type { Pairs } from "../src/model/object.js";
-import { isHeaderValue } from "./http/encoded-word.js";
+import { decodeWords, toHeaderValue } from "./http/encoded-word.js";
 import { isUnsupported, notImplemented } from "./unsupported.js";
 
 type Headers = ReadonlyMap<string, string>;
@@ -53,14 +53,6 @@ export function storedContentEncoding(value: string): string {
     .join(",");
 }
 
-function checkSystemValue(name: string, value: string): void {
-  if (isHeaderValue(value)) return;
-  // Only a form's field can have such: the HTTP parser lets none through.
-  throw new S3Error("InvalidArgument", "Header value cannot be represented using ISO-8859-1.", {
-    fields: { ArgumentName: name },
-  });
-}
-
 // RFC 9110's token, in lower case.
 const HEADER_NAME = /^[-!#$%&'*+.^_`|~0-9a-z]+$/;
 
@@ -90,11 +82,12 @@ export function checkRedirect(value: string): void {
 
 /**
  * Content type, system and user metadata of a request, in one pass over its headers (or over a form's fields, by
- * lower-case name).
+ * lower-case name). What a form's field has and no header can carry becomes a blank.
  *
+ * @param words RFC 2047 encoded words in user metadata: decoded where they come in headers, which can have them only so
  * @throws S3Error NotImplemented for a header that asks for what is not done, MetadataTooLarge, InvalidArgument
  */
-export function readMetadata(headers: Headers): WrittenMetadata {
+export function readMetadata(headers: Headers, words: "decoded" | "as-they-are" = "decoded"): WrittenMetadata {
   let contentType = DEFAULT_CONTENT_TYPE;
   let system: [string, string][] | undefined;
   let user: [string, string][] | undefined;
@@ -104,24 +97,22 @@ export function readMetadata(headers: Headers): WrittenMetadata {
       if (name.startsWith(USER_PREFIX)) {
         if (!HEADER_NAME.test(name)) throw badName(name);
         const short = name.slice(USER_PREFIX.length);
-        userBytes += Buffer.byteLength(short) + Buffer.byteLength(value);
+        const text = words === "decoded" ? decodeWords(value) : value;
+        userBytes += Buffer.byteLength(short) + Buffer.byteLength(text);
         user ??= [];
-        user.push([short, value]);
+        user.push([short, text]);
       } else if (name === REDIRECT) {
         checkRedirect(value);
-        checkSystemValue(name, value);
         system ??= [];
-        system.push([name, value]);
+        system.push([name, toHeaderValue(value)]);
       } else if (isUnsupported(name)) throw notImplemented(name);
     } else if (name === "content-type") {
-      checkSystemValue(name, value);
-      if (value !== "") contentType = value;
+      if (value !== "") contentType = toHeaderValue(value);
     } else if (SYSTEM.has(name)) {
-      checkSystemValue(name, value);
       const stored = name === "content-encoding" ? storedContentEncoding(value) : value;
       if (stored === "") continue;
       system ??= [];
-      system.push([name, stored]);
+      system.push([name, toHeaderValue(stored)]);
     }
   }
   if (userBytes > MAX_USER_METADATA_BYTES) throw metadataTooLarge(userBytes);

@@ -1,4 +1,5 @@
 import type { VersionChange } from "../src/engines/object-engine.js";
+import { S3Error } from "../src/errors/s3-error.js";
 import { StorageError } from "../src/errors/storage-error.js";
 import type { ObjectVersion } from "../src/model/object.js";
 import { missingFor, versionNeed } from "./object-needs.js";
@@ -6,20 +7,29 @@ import type { RequestContext } from "./types.js";
 import { hasVersions, requestedVersion } from "./version-id.js";
 
 /**
- * The version that a request on a subresource is about (tagging, retention, legal hold). Not authorized yet: its own
+ * The version that a request on a subresource is about (tagging, retention, legal hold, ACL). Not authorized yet: its own
  * tags have a say in that.
  *
+ * @param hidden what a key is whose current version is a delete marker: these subresources mostly say 405
  * @throws S3Error NoSuchKey, NoSuchVersion, MethodNotAllowed of a delete marker; AccessDenied to who may not list
  */
 export async function subjectOf(
   ctx: RequestContext,
+  hidden: "NoSuchKey" | "MethodNotAllowed" = "MethodNotAllowed",
 ): Promise<{ version: ObjectVersion; versionId: string | undefined }> {
   const { bucket, key } = ctx;
   const versionId = requestedVersion(ctx.request);
   try {
     return { version: await ctx.engine.head(ctx, { bucket: bucket.name, key, versionId }), versionId };
   } catch (error) {
-    throw await missingFor(ctx, bucket, key, versionId, error);
+    const told = await missingFor(ctx, bucket, key, versionId, error);
+    const marker = error instanceof StorageError && error.deleteMarker !== undefined;
+    if (!marker || hidden === "NoSuchKey" || !(told instanceof S3Error && told.code === "NoSuchKey")) throw told;
+    throw new S3Error("MethodNotAllowed", undefined, {
+      cause: error,
+      headers: told.headers,
+      fields: { Method: ctx.request.method, ResourceType: "DeleteMarker" },
+    });
   }
 }
 
@@ -32,8 +42,9 @@ export async function subjectOf(
 export async function allowedSubject(
   ctx: RequestContext,
   actions: { readonly current: string; readonly named: string },
+  hidden?: "NoSuchKey",
 ): Promise<ObjectVersion> {
-  const { version, versionId } = await subjectOf(ctx);
+  const { version, versionId } = await subjectOf(ctx, hidden);
   const action = versionId === undefined ? actions.current : actions.named;
   await ctx.allow(versionNeed(action, ctx.bucket, ctx.key, versionId, version));
   return version;

@@ -61,7 +61,7 @@ export function parseCopySource(header: string, name = "x-amz-copy-source"): Cop
   if (path.startsWith("arn:")) throw new S3Error("NotImplemented", `${name}: access point ARNs are not implemented`);
   const slash = path.indexOf("/");
   if (slash <= 0 || slash === path.length - 1) {
-    throw refused(name, header, `${name} must name a bucket and a key: /bucket/key`);
+    throw refused(name, header, "Invalid copy source object key");
   }
   if (versionId === "") throw refused(name, header, "Version id cannot be the empty string");
   const key = path.slice(slash + 1);

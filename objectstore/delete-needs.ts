@@ -3,6 +3,8 @@ import { bareEtag } from "./http/conditions.js";
 import { allowEtagCondition, currentOrNone, versionConditions } from "./object-needs.js";
 import type { Need, RequestContext } from "./types.js";
 
+const BYPASS = "x-amz-bypass-governance-retention";
+
 /** What a delete is, for who may do it. */
 export interface Deletion {
   readonly key: string;
@@ -45,7 +47,15 @@ export async function mayBypassGovernance(
   key: string,
   versionId: string | undefined,
 ): Promise<boolean> {
-  if (ctx.request.headers.get("x-amz-bypass-governance-retention")?.toLowerCase() !== "true") return false;
+  if (ctx.request.headers.get(BYPASS)?.toLowerCase() !== "true") return false;
   const conditions = () => versionConditions(versionId);
   return ctx.allowed({ action: "s3:BypassGovernanceRetention", bucket: ctx.bucket, key, conditions });
+}
+
+/** @throws S3Error InvalidArgument for the bypass of a lock that the bucket cannot have */
+export function refuseBypassWithoutLock(ctx: RequestContext): void {
+  if (ctx.bucket.objectLock || !ctx.request.headers.has(BYPASS)) return;
+  throw new S3Error("InvalidArgument", `${BYPASS} is only applicable to Object Lock enabled buckets.`, {
+    fields: { ArgumentName: BYPASS },
+  });
 }

@@ -7,7 +7,6 @@ import { expirationHeader } from "./lifecycle/headers.js";
 import { lockOfNewObject } from "./object-lock.js";
 import { tagsFromHeader } from "./tags.js";
 import type { RequestContext } from "./types.js";
-import { hasVersions } from "./version-id.js";
 
 const NO_TAGS: Pairs = [];
 
@@ -30,7 +29,8 @@ export function newObjectAttributes(
   headers: ReadonlyMap<string, string>,
   kept: { readonly metadata?: WrittenMetadata; readonly tags?: Pairs } = {},
 ): ObjectAttributes {
-  const { contentType, system, user } = kept.metadata ?? readMetadata(headers);
+  const words = ctx.auth.type === "POST" ? "as-they-are" : "decoded";
+  const { contentType, system, user } = kept.metadata ?? readMetadata(headers, words);
   const { ownerId, acl } = accessOfNewObject(ctx, bucket, headers);
   const { retention, legalHold } = lockOfNewObject(bucket, headers, Date.now());
   return {
@@ -46,10 +46,13 @@ export function newObjectAttributes(
   };
 }
 
-/** The headers of every answer to a write: the version, and when the lifecycle ends it. */
+/**
+ * The headers of every answer to a write: the version, and when the lifecycle ends it. A write to a bucket whose
+ * versioning is suspended names no version, though its later reads name "null" (PutObject, the sample responses).
+ */
 export function versionHeaders(ctx: RequestContext, bucket: Bucket, version: ObjectVersion): Record<string, string> {
   const headers: Record<string, string> = {};
-  if (hasVersions(bucket)) headers["x-amz-version-id"] = version.versionId;
+  if (bucket.versioning === "enabled") headers["x-amz-version-id"] = version.versionId;
   const expiration = expirationHeader(bucket, version, ctx.settings.lifecycleDayMs);
   if (expiration !== undefined) headers["x-amz-expiration"] = expiration;
   return headers;

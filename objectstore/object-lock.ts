@@ -58,8 +58,9 @@ function retentionFromHeaders(headers: ReadonlyMap<string, string>, nowMs: numbe
   const until = headers.get(UNTIL);
   if (mode === undefined && until === undefined) return null;
   if (mode === undefined || until === undefined) {
-    const [name, value] = mode === undefined ? [UNTIL, until ?? ""] : [MODE, mode];
-    throw invalidHeader(name, value, `${UNTIL} and ${MODE} must both be supplied`);
+    throw new S3Error("InvalidArgument", `${UNTIL} and ${MODE} must both be supplied`, {
+      fields: { ArgumentName: mode === undefined ? MODE : UNTIL },
+    });
   }
   if (!isMode(mode)) throw invalidHeader(MODE, mode, "Unknown wormMode directive.");
   const untilMs = parseIsoTime(until);

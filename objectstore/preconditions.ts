@@ -29,7 +29,9 @@ export function writePreconditions(headers: Headers): WritePreconditions {
   if (headers.has("if-modified-since")) throw notImplemented("If-Modified-Since");
   if (headers.has("if-unmodified-since")) throw notImplemented("If-Unmodified-Since");
   if (ifMatch === undefined && ifNoneMatch === undefined) return NONE;
-  if (ifMatch !== undefined && ifNoneMatch !== undefined) throw notImplemented("If-Match with If-None-Match");
+  if (ifMatch !== undefined && ifNoneMatch !== undefined) {
+    throw notImplemented("If-Match,If-None-Match", "Multiple conditional request headers present in the request");
+  }
   if (ifMatch !== undefined) return { ifMatch: single("If-Match", ifMatch) };
   return { ifNoneMatch: single("If-None-Match", ifNoneMatch ?? "") };
 }

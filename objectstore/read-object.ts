@@ -1,6 +1,6 @@
 import { S3Error } from "../src/errors/s3-error.js";
-import type { ObjectPart, ObjectVersion } from "../src/model/object.js";
-import { addChecksumHeaders, CHECKSUM_HEADER } from "./checksum-headers.js";
+import type { Checksum, ObjectPart, ObjectVersion } from "../src/model/object.js";
+import { addChecksumHeaders } from "./checksum-headers.js";
 import { conditionFailed, rangeStillApplies, readConditions } from "./http/conditions.js";
 import { type ByteRange, contentRange, parseRange } from "./http/range.js";
 import { addGuardedHeaders, notModifiedHeaders, objectHeaders } from "./object-headers.js";
@@ -79,14 +79,12 @@ export async function readAnswer(
     range = found.range;
     if (found.part) {
       headers["x-amz-mp-parts-count"] = String(parts.length);
-      // The whole's checksum is not that of these bytes (user guide, "Checking object integrity"): the part's is.
-      const own = checksum && found.part.checksum;
-      if (own) headers[CHECKSUM_HEADER[own.algorithm]] = own.value;
-      checksum = null;
+      checksum = checksumOfPart(checksum, found.part, version);
     }
   } else {
     range = requestedRange(asked, version);
-    if (range) checksum = null;
+    // Of a part of the bytes there is none; a range that is all of them has it.
+    if (range && range.lengthBytes !== version.sizeBytes) checksum = null;
   }
   addChecksumHeaders(headers, checksum);
   if (!range || range.lengthBytes === 0) {
@@ -96,6 +94,13 @@ export async function readAnswer(
   headers["content-length"] = String(range.lengthBytes);
   headers["content-range"] = contentRange(range, version.sizeBytes);
   return { status: 206, headers, range };
+}
+
+/** The whole's checksum is not that of these bytes (user guide, "Checking object integrity"); of a composite one the part has its own. */
+function checksumOfPart(whole: Checksum | null, part: ObjectPart, version: ObjectVersion): Checksum | null {
+  if (!whole) return null;
+  if (whole.type === "COMPOSITE") return part.checksum ? { ...part.checksum, type: "COMPOSITE" } : null;
+  return part.sizeBytes === version.sizeBytes ? whole : null;
 }
 
 /** @throws S3Error InvalidRequest where a request names a range and a part */

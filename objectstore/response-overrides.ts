@@ -34,7 +34,7 @@ export function applyOverrides(
     }
     if (!isHeaderValue(value)) {
       throw new S3Error("InvalidArgument", "Header value cannot be represented using ISO-8859-1.", {
-        fields: { ArgumentName: parameter },
+        fields: { ArgumentName: parameter, ArgumentValue: value },
       });
     }
     headers[header] = value;

@@ -7,8 +7,16 @@ import { element, leaf, xmlDocument } from "./xml/write.js";
 
 /** How many tags each may have, and what S3 says when there are more (user guide, "Categorizing your objects using tags"). */
 const LIMITS = {
-  object: { count: 10, message: "Object tags cannot be greater than 10" },
-  bucket: { count: 50, message: "Bucket tag count cannot be greater than 50" },
+  object: {
+    count: 10,
+    message: "Object tags cannot be greater than 10",
+    system: "Your TagKey cannot be prefixed with aws:",
+  },
+  bucket: {
+    count: 50,
+    message: "Bucket tag count cannot be greater than 50",
+    system: "System tags cannot be added/updated by requester",
+  },
 } as const;
 
 export type Tagged = keyof typeof LIMITS;
@@ -44,7 +52,7 @@ export function checkTags(tags: Pairs, tagged: Tagged): void {
     if (value.length > MAX_VALUE_LENGTH || !ALLOWED.test(value)) {
       throw invalidTag("The TagValue you have provided is invalid", key, value);
     }
-    if (SYSTEM_PREFIX.test(key)) throw invalidTag("System tags cannot be added/updated by requester", key);
+    if (SYSTEM_PREFIX.test(key)) throw invalidTag(LIMITS[tagged].system, key);
     if (keys.has(key)) throw invalidTag("Cannot provide multiple Tags with the same key", key);
     keys.add(key);
   }

@@ -25,10 +25,8 @@ export function refuseUnsupported(headers: ReadonlyMap<string, string>): void {
 }
 
 /** @returns S3Error NotImplemented with the header's name, and never its value: that may be a key */
-export function notImplemented(header: string): S3Error {
-  return new S3Error(
-    "NotImplemented",
-    `A header you provided implies functionality that is not implemented: ${header}`,
-    { fields: { Header: header } },
-  );
+export function notImplemented(header: string, more?: string): S3Error {
+  return new S3Error("NotImplemented", undefined, {
+    fields: { Header: header, ...(more === undefined ? {} : { additionalMessage: more }) },
+  });
 }

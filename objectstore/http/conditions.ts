@@ -32,9 +32,9 @@ function second(ms: number): number {
   return Math.floor(ms / 1000);
 }
 
-function modifiedSince(date: string, lastModifiedMs: number): boolean | undefined {
-  const ms = parseHttpDate(date);
-  return ms === undefined ? undefined : second(lastModifiedMs) > second(ms);
+/** If-Modified-Since of a time to come says nothing (RFC 2616, 14.25), and Amazon passes it over. */
+function isToCome(ms: number): boolean {
+  return ms > Date.now();
 }
 
 /** What a read's conditions come to: undefined to go on, or why not. */
@@ -50,15 +50,17 @@ export function readConditions(headers: Headers, object: Validators): ReadOutcom
     if (!etagListHas(ifMatch, object.etag)) return { failed: "If-Match" };
   } else {
     const unmodified = headers.get("if-unmodified-since");
-    if (unmodified !== undefined && modifiedSince(unmodified, object.lastModifiedMs) === true) {
+    const untilMs = unmodified === undefined ? undefined : parseHttpDate(unmodified);
+    if (untilMs !== undefined && second(object.lastModifiedMs) > second(untilMs)) {
       return { failed: "If-Unmodified-Since" };
     }
   }
   const ifNoneMatch = headers.get("if-none-match");
   if (ifNoneMatch !== undefined) return etagListHas(ifNoneMatch, object.etag) ? "not-modified" : undefined;
   const modified = headers.get("if-modified-since");
-  if (modified === undefined) return undefined;
-  return modifiedSince(modified, object.lastModifiedMs) === false ? "not-modified" : undefined;
+  const sinceMs = modified === undefined ? undefined : parseHttpDate(modified);
+  if (sinceMs === undefined || isToCome(sinceMs)) return undefined;
+  return second(object.lastModifiedMs) <= second(sinceMs) ? "not-modified" : undefined;
 }
 
 /** The error of a condition that did not hold, with its header's name as S3 has it. */
@@ -88,16 +90,17 @@ export function checkSourceConditions(headers: Headers, prefix: string, source: 
   if (ifMatch === undefined && unmodified === undefined && ifNoneMatch === undefined && modified === undefined) return;
   const at = second(source.lastModifiedMs);
   if (ifMatch !== undefined) {
-    if (!etagListHas(ifMatch, source.etag)) throw conditionFailed(`${prefix}if-match`);
+    if (!etagListHas(ifMatch, source.etag)) throw conditionFailed(`${prefix}If-Match`);
   } else if (unmodified !== undefined) {
-    const name = `${prefix}if-unmodified-since`;
+    const name = `${prefix}If-Unmodified-Since`;
     if (at > second(requiredDate(name, unmodified))) throw conditionFailed(name);
   }
   if (ifNoneMatch !== undefined) {
-    if (etagListHas(ifNoneMatch, source.etag)) throw conditionFailed(`${prefix}if-none-match`);
+    if (etagListHas(ifNoneMatch, source.etag)) throw conditionFailed(`${prefix}If-None-Match`);
   } else if (modified !== undefined) {
-    const name = `${prefix}if-modified-since`;
-    if (at <= second(requiredDate(name, modified))) throw conditionFailed(name);
+    const name = `${prefix}If-Modified-Since`;
+    const sinceMs = requiredDate(name, modified);
+    if (!isToCome(sinceMs) && at <= second(sinceMs)) throw conditionFailed(name);
   }
 }
 

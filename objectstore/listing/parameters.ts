@@ -53,7 +53,7 @@ const URL_ENCODED: KeyEncoding = { text: encodeKeyForUrl, element: "<EncodingTyp
 /** @throws S3Error InvalidArgument for an encoding-type other than `url` */
 export function keyEncoding(query: Query): KeyEncoding {
   const type = query.get("encoding-type");
-  if (type === undefined || type === "") return PLAIN;
+  if (type === undefined) return PLAIN;
   if (type === "url") return URL_ENCODED;
   throw invalidArgument("Invalid Encoding Method specified in Request", "encoding-type", type);
 }

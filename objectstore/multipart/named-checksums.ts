@@ -6,12 +6,12 @@ import type { CompletedPart } from "./complete-document.js";
  * What a completion's parts say of checksums, held to how the upload was begun. That a value is the stored part's is the
  * engine's to see.
  *
- * @throws S3Error InvalidRequest where a composite upload's part names none; InvalidPart for one of another algorithm
+ * @throws S3Error InvalidRequest where a composite upload's part names none; BadDigest for one of another algorithm
  */
 export function checkNamedChecksums(parts: readonly CompletedPart[], upload: Upload): void {
   const { checksumAlgorithm: algorithm, checksumType } = upload;
   if (algorithm === null) return;
-  for (const { number, etag, checksum } of parts) {
+  for (const { number, checksum } of parts) {
     if (checksum === null && checksumType === "COMPOSITE") {
       throw new S3Error(
         "InvalidRequest",
@@ -19,7 +19,8 @@ export function checkNamedChecksums(parts: readonly CompletedPart[], upload: Upl
       );
     }
     if (checksum !== null && checksum.algorithm !== algorithm) {
-      throw new S3Error("InvalidPart", undefined, { fields: { PartNumber: String(number), ETag: etag } });
+      const name = checksum.algorithm.toLowerCase();
+      throw new S3Error("BadDigest", `The ${name} you specified for part ${number} did not match what we received.`);
     }
   }
 }

@@ -3,6 +3,7 @@ import { S3Error } from "../../src/errors/s3-error.js";
 import { type Checksum, MIN_PART_BYTES, type ObjectPart, type Upload } from "../../src/model/object.js";
 import { combineChecksums, compositeChecksum, isCombinable } from "../../src/runtime/checksum/checksum.js";
 import { CHECKSUM_HEADER } from "../checksum-headers.js";
+import { partAlgorithm } from "./upload-checksum.js";
 
 type Headers = ReadonlyMap<string, string>;
 
@@ -13,13 +14,9 @@ export function multipartEtag(parts: readonly ObjectPart[]): string {
   return `${md5.digest("hex")}-${parts.length}`;
 }
 
-/**
- * The checksum of the whole from those of its parts, which are never read again. Null where the parts have none in
- * common, as when an upload that named no algorithm was given parts with several.
- */
+/** The checksum of the whole from those of its parts, which are never read again. Null where a part has none. */
 export function multipartChecksum(parts: readonly ObjectPart[], upload: Upload): Checksum | null {
-  const algorithm = upload.checksumAlgorithm ?? parts[0]?.checksum?.algorithm;
-  if (algorithm === undefined) return null;
+  const algorithm = partAlgorithm(upload);
   const values: { value: string; sizeBytes: number }[] = [];
   for (const { checksum, sizeBytes } of parts) {
     if (checksum?.algorithm !== algorithm) return null;
@@ -61,9 +58,10 @@ export function checkWhole(
     }
   }
   const type = headers.get("x-amz-checksum-type");
-  if (type !== undefined && type.toUpperCase() !== upload.checksumType) {
+  const mode = upload.checksumAlgorithm === null ? "null" : upload.checksumType;
+  if (type !== undefined && type.toUpperCase() !== mode) {
     throw badRequest(
-      `The upload was created using the ${upload.checksumType} checksum mode. The complete request must use the same checksum mode.`,
+      `The upload was created using the ${mode} checksum mode. The complete request must use the same checksum mode.`,
     );
   }
   for (const [algorithm, header] of Object.entries(CHECKSUM_HEADER)) {
@@ -76,7 +74,10 @@ export function checkWhole(
     }
     // SDKs send a composite one with its count of parts, or without.
     if (value !== whole.value && value !== whole.value.replace(/-\d+$/, "")) {
-      throw new S3Error("BadDigest", `The ${algorithm} you specified did not match the calculated checksum.`);
+      throw new S3Error(
+        "BadDigest",
+        `The ${algorithm.toLowerCase()} you specified did not match the calculated checksum.`,
+      );
     }
   }
 }

@@ -1,6 +1,7 @@
 import type { CompleteUpload } from "../../src/engines/object-engine.js";
+import { S3Error } from "../../src/errors/s3-error.js";
 import { StorageError } from "../../src/errors/storage-error.js";
-import type { ObjectPart, Upload } from "../../src/model/object.js";
+import { MAX_PARTS, type ObjectPart, type Upload } from "../../src/model/object.js";
 import { typedChecksumLeaves } from "../checksum-headers.js";
 import { type CompletedPart, completedPartsFrom } from "../multipart/complete-document.js";
 import { locationOf } from "../multipart/location.js";
@@ -31,7 +32,9 @@ export const completeMultipartUpload: Operation = {
     refuseUnsupported(headers);
     const preconditions = writePreconditions(headers);
     // Its checksum headers are the object's, not this document's.
-    const parts = completedPartsFrom(await ctx.body.text(LIMIT_BYTES, { checksumHeaders: "ignored" }));
+    const document = await ctx.body.text(LIMIT_BYTES, { checksumHeaders: "ignored" });
+    if (document === "") throw new S3Error("InvalidRequest", "You must specify at least one part");
+    const parts = completedPartsFrom(document);
     const request: CompleteUpload = {
       bucket: bucket.name,
       key,
@@ -84,11 +87,29 @@ async function complete(ctx: RequestContext, request: CompleteUpload): Promise<S
 
 /** The engine's refusal with the elements that S3's has. */
 async function explained(ctx: RequestContext, request: CompleteUpload, error: unknown): Promise<unknown> {
-  if (error instanceof StorageError && error.reason === "part-too-small") {
+  const { uploadId, key, preconditions } = request;
+  const reason = error instanceof StorageError ? error.reason : undefined;
+  if (reason === "invalid-part-order") {
+    return new S3Error("InvalidPartOrder", undefined, { cause: error, fields: { UploadId: uploadId } });
+  }
+  if (reason === "part-too-small" || reason === "invalid-part") {
+    const { parts } = await ctx.engine.listParts(ctx, request, 0, MAX_PARTS);
+    if (reason === "invalid-part") return invalidPart(request, parts, error);
     const named = new Set(request.parts.map((part) => part.number));
-    const { parts } = await ctx.engine.listParts(ctx, request, 0, 10_000);
     // It throws the same refusal, with the part in it.
     checkPartSizes(parts.filter((part) => named.has(part.number)));
   }
-  return uploadNamed(conditionNamed(error, request.preconditions, request.key), request.uploadId);
+  return uploadNamed(conditionNamed(error, preconditions, key), uploadId);
+}
+
+/** InvalidPart of the first part that the upload does not have as it is named. */
+function invalidPart(request: CompleteUpload, stored: readonly ObjectPart[], cause: unknown): S3Error {
+  const byNumber = new Map(stored.map((part) => [part.number, part]));
+  const wrong = request.parts.find(({ number, etag, checksum }) => {
+    const part = byNumber.get(number);
+    return part?.etag !== etag || (checksum !== null && checksum !== part.checksum?.value);
+  });
+  const fields: Record<string, string> = { UploadId: request.uploadId };
+  if (wrong) Object.assign(fields, { PartNumber: String(wrong.number), ETag: wrong.etag });
+  return new S3Error("InvalidPart", undefined, { cause, fields });
 }

@@ -21,6 +21,7 @@ import { digestOfRange } from "../range-digest.js";
 import { slowAnswer } from "../slow-answer.js";
 import type { Operation, RequestContext, S3Response } from "../types.js";
 import { refuseUnsupported } from "../unsupported.js";
+import { hasVersions } from "../version-id.js";
 import { conditionNamed } from "../write-refused.js";
 import { etagLeaf, timeLeaf, XML_CONTENT_TYPE, xmlDocument } from "../xml/write.js";
 
@@ -102,6 +103,8 @@ function answer(ctx: RequestContext, source: ReadableSource, version: ObjectVers
     "content-type": XML_CONTENT_TYPE,
     ...versionHeaders(ctx, ctx.bucket, version),
   };
+  // Unlike other writes, a copy names the null version too.
+  if (hasVersions(ctx.bucket)) headers["x-amz-version-id"] = version.versionId;
   addSourceVersion(headers, source);
   const body = xmlDocument(
     "CopyObjectResult",

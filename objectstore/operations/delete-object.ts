@@ -1,5 +1,5 @@
 import type { DeleteOutcome } from "../../src/engines/object-engine.js";
-import { allowDelete, mayBypassGovernance } from "../delete-needs.js";
+import { allowDelete, mayBypassGovernance, refuseBypassWithoutLock } from "../delete-needs.js";
 import { deletePreconditions } from "../preconditions.js";
 import type { Operation } from "../types.js";
 import { refuseUnsupported } from "../unsupported.js";
@@ -16,6 +16,7 @@ export const deleteObject: Operation = {
     const ifMatch = request.headers.get("if-match");
     await allowDelete(ctx, { key, versionId, ifMatch });
     refuseUnsupported(request.headers);
+    refuseBypassWithoutLock(ctx);
     const preconditions = deletePreconditions(request.headers);
     const bypassGovernance = await mayBypassGovernance(ctx, key, versionId);
     try {

@@ -11,7 +11,8 @@ export const getObjectAcl: Operation = {
   name: "GetObjectAcl",
   scope: "object",
   async run(ctx) {
-    const { attributes } = await allowedSubject(ctx, { current: "s3:GetObjectAcl", named: "s3:GetObjectVersionAcl" });
+    const actions = { current: "s3:GetObjectAcl", named: "s3:GetObjectVersionAcl" };
+    const { attributes } = await allowedSubject(ctx, actions, "NoSuchKey");
     const { bucket, settings } = ctx;
     const ownerId = objectOwner(bucket, ownershipOf(bucket, settings), attributes.ownerId);
     const acl = effectiveAcl(bucket, settings, readAcl(attributes.acl, attributes.ownerId));

@@ -78,7 +78,9 @@ function attributesXml(
   asked: ReadonlySet<Attribute>,
   parts: readonly ObjectPart[],
 ): string {
-  const checksum = typedChecksumLeaves(version.checksum);
+  // Of a composite checksum this answer has the value alone, without the count of parts.
+  const whole = version.checksum && { ...version.checksum, value: version.checksum.value.replace(/-\d+$/, "") };
+  const checksum = typedChecksumLeaves(whole);
   return xmlDocument(
     "GetObjectAttributesResponse",
     // Without quotes, in this answer alone.
@@ -103,7 +105,7 @@ function partsXml(headers: ReadonlyMap<string, string>, version: ObjectVersion, 
     "ObjectParts",
     leaf("IsTruncated", truncated),
     leaf("MaxParts", limit),
-    leaf("NextPartNumberMarker", page.at(-1)?.number ?? marker),
+    leaf("NextPartNumberMarker", page.at(-1)?.number ?? 0),
     leaf("PartNumberMarker", marker),
     ...page.map((part) =>
       element("Part", checksumLeaf(part.checksum), leaf("PartNumber", part.number), leaf("Size", part.sizeBytes)),

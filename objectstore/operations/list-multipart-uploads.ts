@@ -34,8 +34,8 @@ export const listMultipartUploads: Operation = {
         leaf("Bucket", bucket.name),
         `<KeyMarker>${encoding.text(keyMarker)}</KeyMarker>`,
         leaf("UploadIdMarker", uploadIdMarker),
-        page.truncated ? nextMarkers(page.items.at(-1), encoding) : "",
-        `<Prefix>${encoding.text(prefix)}</Prefix>`,
+        nextMarkers(page.items.at(-1), page.truncated, encoding),
+        prefix === "" ? "" : `<Prefix>${encoding.text(prefix)}</Prefix>`,
         delimiter === "" ? "" : `<Delimiter>${encoding.text(delimiter)}</Delimiter>`,
         encoding.element,
         leaf("MaxUploads", limit),
@@ -46,10 +46,11 @@ export const listMultipartUploads: Operation = {
   },
 };
 
-function nextMarkers(last: ListItem<Upload> | undefined, encoding: KeyEncoding): string {
-  if (!last) return "";
-  if ("prefix" in last) return `<NextKeyMarker>${encoding.text(last.prefix)}</NextKeyMarker>`;
-  const { key, uploadId } = last.entry;
+/** There on the last page too, where they are of its last upload, or empty. */
+function nextMarkers(last: ListItem<Upload> | undefined, truncated: boolean, encoding: KeyEncoding): string {
+  let [key, uploadId] = ["", ""];
+  if (last && "entry" in last) [key, uploadId] = [last.entry.key, last.entry.uploadId];
+  else if (last && truncated) key = last.prefix;
   return `<NextKeyMarker>${encoding.text(key)}</NextKeyMarker>${leaf("NextUploadIdMarker", uploadId)}`;
 }
 

@@ -32,7 +32,7 @@ export const listObjectsV2: Operation = {
         "ListBucketResult",
         leaf("Name", bucket.name),
         `<Prefix>${encoding.text(prefix)}</Prefix>`,
-        startAfter === undefined ? "" : `<StartAfter>${encoding.text(startAfter)}</StartAfter>`,
+        startAfter === undefined || token !== undefined ? "" : `<StartAfter>${encoding.text(startAfter)}</StartAfter>`,
         optionalLeaf("ContinuationToken", token),
         page.truncated ? leaf("NextContinuationToken", continuationToken(lastOf(page.items))) : "",
         leaf("KeyCount", page.items.length),

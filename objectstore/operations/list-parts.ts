@@ -36,7 +36,7 @@ export const listParts: Operation = {
         leaf("NextPartNumberMarker", page.parts.at(-1)?.number ?? 0),
         leaf("MaxParts", limit),
         leaf("IsTruncated", page.truncated),
-        page.parts.map(partXml).join(""),
+        page.parts.map((part) => partXml(part, checksumAlgorithm !== null)).join(""),
         checksumAlgorithm === null ? "" : leaf("ChecksumAlgorithm", checksumAlgorithm),
         checksumAlgorithm === null ? "" : leaf("ChecksumType", upload.checksumType),
       ),
@@ -60,9 +60,10 @@ async function partsPage(list: () => Promise<Page>, limit: number, uploadId: str
   }
 }
 
-function partXml(part: ObjectPart): string {
+/** Checksums of parts are told where the upload named an algorithm. */
+function partXml(part: ObjectPart, withChecksum: boolean): string {
   return (
     `<Part>${leaf("PartNumber", part.number)}${timeLeaf("LastModified", part.lastModifiedMs)}${etagLeaf(part.etag)}` +
-    `${leaf("Size", part.sizeBytes)}${checksumLeaf(part.checksum)}</Part>`
+    `${leaf("Size", part.sizeBytes)}${withChecksum ? checksumLeaf(part.checksum) : ""}</Part>`
   );
 }

@@ -23,10 +23,9 @@ export interface XmlLimits {
 /** Large enough for 10,000 parts with their checksums, and for 1,000 keys of 1,024 escaped bytes. */
 const LIMITS: XmlLimits = { length: 8 * 1024 ** 2, depth: 16, elements: 100_000, attributes: 16 };
 
-/** The one error of a document that is not what its operation takes. */
+/** The one error of a document that is not what its operation takes. Why not stands beside Amazon's message. */
 export function malformedXml(why?: string): S3Error {
-  const message = "The XML you provided was not well-formed or did not validate against our published schema";
-  return new S3Error("MalformedXML", why === undefined ? message : `${message}: ${why}`);
+  return new S3Error("MalformedXML", undefined, why === undefined ? {} : { fields: { Detail: why } });
 }
 
 interface OpenElement {

@@ -65,6 +65,27 @@ const OF_CODE = {
   internal: "InternalError",
 } satisfies Record<StorageErrorCode, S3Code>;
 
+/** Reasons whose own text says more than S3's message, and tells nobody what is not theirs to know. */
+const SAYS_MORE: ReadonlySet<ObjectReason> = new Set([
+  "object-too-large",
+  "quota-exceeded",
+  "invalid-bucket-state",
+  "storage-full",
+  "read-only",
+  "damaged",
+  "busy",
+  "timed-out",
+]);
+
+/** Until when and by what, only who may read the lock is told. */
+const LOCKED = "Access Denied because object protected by object lock.";
+
+function messageFor(error: StorageError): string | undefined {
+  if (error.reason === undefined) return error.code === "internal" ? undefined : error.message;
+  if (error.reason === "object-locked") return LOCKED;
+  return SAYS_MORE.has(error.reason) ? error.message : undefined;
+}
+
 /**
  * The S3 error of a failure. What is neither an S3Error nor a StorageError is InternalError without its text, which may
  * hold a secret and goes to the log alone.
@@ -83,6 +104,5 @@ export function toS3Error(error: unknown): S3Error {
       headers.allow = "DELETE";
     }
   }
-  const message = code === "InternalError" && error.reason !== "damaged" ? undefined : error.message;
-  return new S3Error(code, message, { cause: error, headers });
+  return new S3Error(code, messageFor(error), { cause: error, headers });
 }

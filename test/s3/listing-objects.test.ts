@@ -136,7 +136,9 @@ describe("ListObjectsV2", () => {
     expect(text(page, "StartAfter")).toBe("%20%2B");
     const prefixed = await list(bucket, { "encoding-type": "url", prefix: "quux ", "max-keys": "1" });
     expect(text(prefixed, "Prefix")).toBe("quux%20");
-    expect((await list(bucket, { "encoding-type": "base64" })).code).toBe("InvalidArgument");
+    for (const wrong of ["base64", ""]) {
+      expect((await list(bucket, { "encoding-type": wrong })).code).toBe("InvalidArgument");
+    }
     const control = await list(bucket, { "encoding-type": "url", "max-keys": "1" });
     expect(texts(control.xml(), "Contents/Key")).toEqual(["%01/x"]);
     const token = text(control, "NextContinuationToken") ?? "";

@@ -68,12 +68,13 @@ describe("rule 10: multipart checksums", () => {
         headers: { "x-amz-checksum-mode": "ENABLED" },
       });
       expect(part.headers[header(algorithm)]).toBe(checksumOf(algorithm, PARTS[1]));
+      expect(part.headers["x-amz-checksum-type"]).toBe("COMPOSITE");
       const attributes = await world.send(bucket, "k", {
         ...{ query: "attributes" },
         headers: { "x-amz-object-attributes": "Checksum,ObjectParts,ObjectSize" },
       });
       const xml = attributes.xml();
-      expect(texts(xml, `Checksum/${element(algorithm)}`)).toEqual([value]);
+      expect(texts(xml, `Checksum/${element(algorithm)}`)).toEqual([value.slice(0, value.indexOf("-"))]);
       expect(texts(xml, "ObjectParts/PartsCount")).toEqual(["3"]);
       expect(texts(xml, `ObjectParts/Part/${element(algorithm)}`)).toEqual(
         PARTS.map((body) => checksumOf(algorithm, body)),
@@ -88,6 +89,21 @@ describe("rule 10: multipart checksums", () => {
     expect(begun.begun.headers["x-amz-checksum-algorithm"]).toBeUndefined();
     const parts = { 1: await begun.part(1, PARTS[0]), 2: await begun.part(2, PARTS[2]) };
     const done = await begun.complete(parts);
+    expect(text(done, "ChecksumCRC64NVME")).toBe(checksumOf("CRC64NVME", Buffer.concat([PARTS[0], PARTS[2]])));
+  });
+
+  it("no algorithm, and parts with one: held to it, not told of the parts, and the whole has CRC64NVME", async () => {
+    const bucket = await world.bucket();
+    const begun = await beginUpload(world, bucket);
+    const large = await begun.part(1, PARTS[0], { [header("CRC32C")]: checksumOf("CRC32C", PARTS[0]) });
+    expect(large.headers[header("CRC32C")]).toBe(checksumOf("CRC32C", PARTS[0]));
+    const wrong = await begun.part(2, "x", { [header("SHA1")]: checksumOf("SHA1", Buffer.from("y")) });
+    expect(outcome(wrong)).toBe("400 BadDigest");
+    const small = await begun.part(2, PARTS[2], { [header("SHA1")]: checksumOf("SHA1", PARTS[2]) });
+    expect((await begun.list()).text).not.toContain("Checksum");
+    const typed = await begun.complete({ 1: large, 2: small }, { "x-amz-checksum-type": "FULL_OBJECT" });
+    expect(outcome(typed)).toBe("400 InvalidRequest");
+    const done = await begun.complete({ 1: large, 2: small });
     expect(text(done, "ChecksumCRC64NVME")).toBe(checksumOf("CRC64NVME", Buffer.concat([PARTS[0], PARTS[2]])));
   });
 

@@ -22,7 +22,6 @@ describe("UploadPartCopy", () => {
     expect(outcome(first)).toBe("200");
     expect(order(first.xml()).slice(0, 2)).toEqual(["LastModified", "ETag"]);
     expect(first.headers["x-amz-copy-source-version-id"]).toBe(version);
-    expect(text(first, "ChecksumCRC64NVME")).toBe(checksumOf("CRC64NVME", body.subarray(0, 5 * MIB)));
     const second = await partCopy(upload, 2, `/${from}/a?versionId=${version}`, {
       "x-amz-copy-source-range": `bytes=${5 * MIB}-${11 * MIB - 1}`,
     });
@@ -88,7 +87,8 @@ describe("ListMultipartUploads", () => {
     const upload = await beginUpload(world, bucket, "a b", { "x-amz-checksum-algorithm": "CRC32C" });
     const xml = (await list(bucket)).xml();
     expect(order(xml)).toEqual([
-      ...["Bucket", "KeyMarker", "UploadIdMarker", "Prefix", "MaxUploads", "IsTruncated", "Upload"],
+      ...["Bucket", "KeyMarker", "UploadIdMarker", "NextKeyMarker", "NextUploadIdMarker"],
+      ...["MaxUploads", "IsTruncated", "Upload"],
     ]);
     const [found] = xml.children.filter(({ name }) => name === "Upload");
     expect(found && order(found)).toEqual([

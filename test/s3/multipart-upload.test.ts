@@ -86,7 +86,10 @@ describe("multipart uploads", () => {
     const bucket = await world.bucket();
     const upload = await beginUpload(world, bucket);
     const part = await upload.part(1, "x");
-    expect(outcome(await upload.complete({ 2: part }))).toBe("400 InvalidPart");
+    const missing = await upload.complete({ 2: part });
+    expect([outcome(missing), text(missing, "PartNumber"), text(missing, "UploadId")]).toEqual([
+      ...["400 InvalidPart", "2", upload.id],
+    ]);
     expect(outcome(await upload.complete({ 1: '<ETag>"0123456789abcdef0123456789abcdef"</ETag>' }))).toBe(
       "400 InvalidPart",
     );
@@ -97,8 +100,9 @@ describe("multipart uploads", () => {
     const bucket = await world.bucket();
     const upload = await beginUpload(world, bucket);
     await upload.part(1, "x");
+    const empty = await world.send(bucket, "k", { method: "POST", query: `uploadId=${upload.id}` });
+    expect(outcome(empty)).toBe("400 InvalidRequest");
     for (const body of [
-      "",
       "x",
       "<CompleteMultipartUpload></CompleteMultipartUpload>",
       "<Other/>",

@@ -93,6 +93,8 @@ describe("retention", () => {
     expect(outcome(await world.send(plain, "k", { query: "retention" }))).toBe("400 InvalidRequest");
     expect(outcome(await world.send(plain, "k", { query: "legal-hold" }))).toBe("400 InvalidRequest");
     expect(outcome(await change(plain, "retention", retention("GOVERNANCE", later(1))))).toBe("400 InvalidRequest");
+    const bypassed = await world.send(plain, "k", { method: "DELETE", headers: BYPASS });
+    expect(outcome(bypassed)).toBe("400 InvalidArgument");
   });
 });
 

@@ -84,6 +84,17 @@ describe("object tagging", () => {
     expect((await set(bucket, tagging(["v", "two"]))).headers["x-amz-version-id"]).toBe(second);
   });
 
+  it("of a delete marker: MethodNotAllowed, also where it is the current version", async () => {
+    const bucket = await world.bucket({ versioning: "Enabled" });
+    await world.put(bucket, "k", "x");
+    const marker = (await world.send(bucket, "k", { method: "DELETE" })).headers["x-amz-version-id"];
+    for (const query of ["tagging", `tagging&versionId=${marker}`]) {
+      const got = await world.send(bucket, "k", { query });
+      expect([outcome(got), text(got, "ResourceType")]).toEqual(["405 MethodNotAllowed", "DeleteMarker"]);
+      expect(outcome(await set(bucket, tagging(["a", "1"]), query))).toBe("405 MethodNotAllowed");
+    }
+  });
+
   it("of what is not there: NoSuchKey", async () => {
     const bucket = await world.bucket();
     expect(outcome(await set(bucket, tagging(["a", "1"])))).toBe("404 NoSuchKey");

@@ -79,6 +79,8 @@ describe("rule 16: conditional reads", () => {
   it("If-Modified-Since before: proceeds", () => expect(read({ "if-modified-since": BEFORE })).toBeUndefined());
   it("If-Modified-Since the same second: 304", () => expect(read({ "if-modified-since": SAME })).toBe("not-modified"));
   it("If-Modified-Since after: 304", () => expect(read({ "if-modified-since": AFTER })).toBe("not-modified"));
+  it("If-Modified-Since of a time to come: ignored", () =>
+    expect(read({ "if-modified-since": "Sun, 06 Nov 2994 08:49:37 GMT" })).toBeUndefined());
   it("If-Modified-Since no date: ignored", () => expect(read({ "if-modified-since": "soon" })).toBeUndefined());
   it("If-Unmodified-Since the same second: proceeds", () =>
     expect(read({ "if-unmodified-since": SAME })).toBeUndefined());

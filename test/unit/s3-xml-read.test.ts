@@ -60,7 +60,9 @@ describe("XML of requests", () => {
   });
 
   it("another root than the operation's: MalformedXML", () => {
-    expect(() => parseDocument("<B/>", "A")).toThrow("the root element is not A");
+    expect(() => parseDocument("<B/>", "A")).toThrow(
+      expect.objectContaining({ code: "MalformedXML", fields: { Detail: "the root element is not A" } }),
+    );
   });
 
   it("any text: a tree or MalformedXML, never another error", () => {
