@@ -8,6 +8,7 @@ import { bareEtag } from "./http/conditions.js";
 import { parseIsoTime } from "./iso-time.js";
 import { tagsFromHeader } from "./tags.js";
 import type { Need, RequestContext } from "./types.js";
+import { versionNamed } from "./version-id.js";
 
 type Headers = ReadonlyMap<string, string>;
 type Conditions = Map<string, readonly string[]>;
@@ -171,7 +172,7 @@ export async function missingFor(
   versionId: string | undefined,
   error: unknown,
 ): Promise<unknown> {
-  if (!isMissing(error)) return error;
+  if (!isMissing(error)) return versionNamed(error, versionId);
   if (!(await ctx.allowed({ action: "s3:ListBucket", bucket }))) return new S3Error("AccessDenied");
   return namedError(error, ctx.request.method, key, versionId);
 }

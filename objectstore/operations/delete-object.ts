@@ -3,7 +3,7 @@ import { allowDelete, mayBypassGovernance, refuseBypassWithoutLock } from "../de
 import { deletePreconditions } from "../preconditions.js";
 import type { Operation } from "../types.js";
 import { refuseUnsupported } from "../unsupported.js";
-import { requestedVersion } from "../version-id.js";
+import { requestedVersion, versionNamed } from "../version-id.js";
 import { conditionNamed } from "../write-refused.js";
 
 /** API reference, DeleteObject. */
@@ -23,7 +23,7 @@ export const deleteObject: Operation = {
       const ref = { bucket: bucket.name, key, versionId, preconditions, bypassGovernance };
       return { status: 204, headers: outcomeHeaders(await ctx.engine.delete(ctx, ref)) };
     } catch (error) {
-      throw conditionNamed(error, preconditions, key);
+      throw conditionNamed(versionNamed(error, versionId), preconditions, key);
     }
   },
 };

@@ -1,5 +1,5 @@
 import type { DeleteObject, DeleteOutcome } from "../../src/engines/object-engine.js";
-import { toS3Error } from "../../src/errors/s3-error.js";
+import { S3Error, toS3Error } from "../../src/errors/s3-error.js";
 import { type DeleteEntry, deleteEntriesFrom } from "../delete-document.js";
 import { allowDelete, mayBypassGovernance } from "../delete-needs.js";
 import { documentOf } from "../document-body.js";
@@ -8,6 +8,7 @@ import { xmlAnswer } from "../listing/page.js";
 import { deleteManyPreconditions } from "../preconditions.js";
 import type { Operation, RequestContext } from "../types.js";
 import { refuseUnsupported } from "../unsupported.js";
+import { versionNamed } from "../version-id.js";
 import { conditionNamed } from "../write-refused.js";
 import { element, leaf, optionalLeaf, xmlDocument } from "../xml/write.js";
 
@@ -38,7 +39,7 @@ export const deleteObjects: Operation = {
     const answers = requests.length === 0 ? [] : await ctx.engine.deleteMany(ctx, requests);
     for (const [at, answer] of answers.entries()) {
       const request = requests[at] as DeleteObject;
-      const outcome = answer instanceof Error ? conditionNamed(answer, request.preconditions, request.key) : answer;
+      const outcome = answer instanceof Error ? explained(answer, request) : answer;
       outcomes[requested[at] as number] = outcome;
     }
     let result = "";
@@ -46,6 +47,12 @@ export const deleteObjects: Operation = {
     return xmlAnswer(xmlDocument("DeleteResult", result));
   },
 };
+
+function explained(error: Error, { key, versionId, preconditions }: DeleteObject): unknown {
+  // Here S3 says of what was never a version's id that there is no such version.
+  if (versionNamed(error, versionId) !== error) return new S3Error("NoSuchVersion", undefined, { cause: error });
+  return conditionNamed(error, preconditions, key);
+}
 
 /** @throws S3Error AccessDenied, InvalidArgument: of this key alone */
 async function permitted(ctx: RequestContext, entry: DeleteEntry): Promise<DeleteObject> {

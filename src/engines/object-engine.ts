@@ -216,7 +216,7 @@ export interface ObjectEngine {
   usage(ctx: Context, name: string): Promise<BucketUsage>;
 
   put(ctx: Context, request: PutObject): Promise<ObjectVersion>;
-  /** @throws no-such-key, no-such-version; delete-marker where the version is one (its `deleteMarker` says which) */
+  /** @throws no-such-key, no-such-version; invalid-argument for what was never a version id; delete-marker where the version is one (its `deleteMarker` says which) */
   head(ctx: Context, ref: VersionRef): Promise<ObjectVersion>;
   open(ctx: Context, ref: VersionRef): Promise<OpenObject>;
   /** A key that is not there is fine. */

@@ -75,6 +75,21 @@ describe("rule 29: DeleteObject", () => {
     expect((await world.get(bucket, "k")).text).toBe("2");
   });
 
+  it("what was never a version's id: InvalidArgument, in bulk NoSuchVersion of that key", async () => {
+    const bucket = await world.bucket({ versioning: "Enabled" });
+    await world.put(bucket, "k", "1");
+    const removed = await remove(bucket, "k", "versionId=nonsense");
+    expect([removed.status, removed.code, text(removed, "ArgumentValue")]).toEqual([
+      400,
+      "InvalidArgument",
+      "nonsense",
+    ]);
+    expect((await world.get(bucket, "k", {}, "versionId=nonsense")).code).toBe("InvalidArgument");
+    const body = "<Delete><Object><Key>k</Key><VersionId>nonsense</VersionId></Object></Delete>";
+    expect(texts((await removeMany(bucket, body)).xml(), "Error/Code")).toEqual(["NoSuchVersion"]);
+    expect((await world.get(bucket, "k")).text).toBe("1");
+  });
+
   it("an empty versionId: InvalidArgument", async () => {
     const bucket = await world.bucket({ versioning: "Enabled" });
     await world.put(bucket, "k", "1");

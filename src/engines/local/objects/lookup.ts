@@ -1,3 +1,4 @@
+import { invalid } from "../../../errors/storage-error.js";
 import { NULL_VERSION } from "../../../model/object.js";
 import { readU64 } from "./codec.js";
 import { behindPrefix, escaped, idBytes, versionKey } from "./keys.js";
@@ -25,7 +26,7 @@ export function newestInVersions(tables: Tables, key: Buffer): Found | undefined
   return undefined;
 }
 
-/** The version of this id; undefined where there is none. */
+/** The version of this id; undefined where there is none. @throws invalid-argument for what was never an id */
 export function findVersion(tables: Tables, key: Buffer, versionId: string): Found | undefined {
   const current = copyOf(tables.objects, key);
   if (versionId === NULL_VERSION) {
@@ -33,7 +34,7 @@ export function findVersion(tables: Tables, key: Buffer, versionId: string): Fou
     return nullInVersions(tables, key);
   }
   const id = idBytes(versionId);
-  if (!id) return undefined;
+  if (!id) throw invalid("Invalid version id specified");
   if (current && hasVersionId(current, id)) return { record: current, tableKey: undefined };
   const tableKey = versionKey(key, readU64(id, 0));
   const record = copyOf(tables.versions, tableKey);
