@@ -151,14 +151,13 @@ describe("bodies", () => {
       const next = Buffer.from(
         signedHead(server, { target: "/wire?location", canonicalPath: "/wire", query: "location=" }).head,
       );
-      const [refused, served] = await exchangeSeveral(
-        server,
-        Buffer.concat([first, body, next]),
-        size > 256 * 1024 ? 1 : 2,
-      );
+      // Of the large one a part alone: with all of it at hand the connection may as well go on.
+      const large = size > 256 * 1024;
+      const sent = large ? [first, body.subarray(0, size / 3)] : [first, body, next];
+      const [refused, served] = await exchangeSeveral(server, Buffer.concat(sent), large ? 1 : 2);
       expect(codeOf(refused?.body ?? Buffer.alloc(0))).toBe("SignatureDoesNotMatch");
-      if (size <= 256 * 1024) expect(served?.status).toBe(200);
-      else expect(refused?.headers.get("connection")).toBe("close");
+      if (large) expect(refused?.headers.get("connection")).toBe("close");
+      else expect(served?.status).toBe(200);
     },
   );
 
