@@ -22,7 +22,7 @@ const BACKOFF_MS = [500, 2_000, 10_000];
 
 /**
  * Starts `granary objectstore` with the same flags, and again whenever it ends by itself. Where S3's address is the
- * default one and taken, `up` goes on without.
+ * default one and taken, `up` goes on without. `stopped` ends the wait for its start.
  *
  * @throws StorageError failed-precondition when it cannot start on an address that somebody chose
  */
@@ -30,8 +30,9 @@ export async function startObjectstore(
   config: Config,
   flags: Readonly<Record<string, unknown>>,
   log: Logger,
+  stopped: Promise<void>,
 ): Promise<ObjectstoreChild> {
-  const child = new Child(flags, log);
+  const child = new Child(flags, log, stopped);
   const failure = await child.start();
   if (failure === undefined) return child;
   if (config.explicit.has("s3Listen"))
@@ -44,15 +45,17 @@ export async function startObjectstore(
 class Child implements ObjectstoreChild {
   readonly #args: string[];
   readonly #log: Logger;
+  readonly #stopped: Promise<void>;
   #server: ChildServer | undefined;
   #stopping = false;
   #tries = 0;
   #asked: ((text: string) => void)[] = [];
 
-  constructor(flags: Readonly<Record<string, unknown>>, log: Logger) {
+  constructor(flags: Readonly<Record<string, unknown>>, log: Logger, stopped: Promise<void>) {
     // Its metrics are given out by this process.
     this.#args = ["objectstore", ...objectstoreArguments(flags), "--metrics-address="];
     this.#log = log;
+    this.#stopped = stopped;
   }
 
   /** Settles when it is ready, with undefined, or has ended before, with how. */
@@ -66,7 +69,7 @@ class Child implements ObjectstoreChild {
         else for (const answer of this.#asked.splice(0)) answer(said.text);
       });
     });
-    const failure = await Promise.race([ready, server.ended]);
+    const failure = await Promise.race([ready, server.ended, this.#stopped.then(() => undefined)]);
     if (failure !== undefined) {
       this.#server = undefined;
       return failure;

@@ -47,6 +47,8 @@ const ROOT_USER_ID = "root";
 /** Everything the object store is made of, in one place. Ends when SIGTERM or SIGINT has drained it. */
 async function serve(config: Config, _version: string): Promise<void> {
   const log = openLog({ level: config.logLevel, role: "objectstore" });
+  // From here on: a signal, or the end of `granary up`, while this starts is not missed.
+  const stopped = Promise.race([stopSignal(), parentGone()]);
   const claim = await claimObjectStore(config.dataDir);
   const dir = join(config.dataDir, "objects");
   const inline = { log, ...(config.inlineBytes === undefined ? {} : { inlineBytes: config.inlineBytes }) };
@@ -90,7 +92,7 @@ async function serve(config: Config, _version: string): Promise<void> {
     await claim.announce({ s3Endpoint, adminSocket: admin.socketPath, adminTokenFile: admin.tokenFile });
     log.info(`ready on ${s3Endpoint}`);
     tellParent({ type: "ready" });
-    const why = await Promise.race([stopSignal(), parentGone(), writer.ended]);
+    const why = await Promise.race([stopped, writer.ended]);
     if (why instanceof Error) throw new StorageError("internal", `the object writer ended: ${messageOf(why)}`);
     log.info("draining");
   } finally {
@@ -134,7 +136,8 @@ function tellParent(message: ChildMessage): void {
 /** Settles when `granary up`, which started this process, is gone; never where a person did. */
 function parentGone(): Promise<void> {
   return new Promise((resolve) => {
-    process.once("disconnect", () => resolve());
+    if (process.send !== undefined && !process.connected) resolve();
+    else process.once("disconnect", () => resolve());
   });
 }
 

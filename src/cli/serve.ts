@@ -131,14 +131,16 @@ async function serve(role: Role, config: Config, version: string, flags: Record<
       ? `, pool ${engine.pool.dir} ${engine.pool.reflink ? "with reflinks: snapshots and clones are instant" : "without reflinks: snapshots and clones copy extents (granary pool init makes a pool that has them)"}`
       : "";
     log.info(`ready on ${config.csiEndpoint}${reflink}`);
+    // Heard from here on: not to leave an object store behind that was about to start.
+    const stopped = stopSignal();
     if (role === "up" && config.s3Enabled)
-      objects = await startObjectstore(config, flags, log).catch((error: unknown) => {
+      objects = await startObjectstore(config, flags, log, stopped).catch((error: unknown) => {
         listener.close();
         server.forceShutdown();
         throw error;
       });
     const stopResuming = role === "up" ? resumeObjects(config, log) : async () => {};
-    await stopSignal();
+    await stopped;
     log.info("draining");
     await stopResuming();
     listener.close();

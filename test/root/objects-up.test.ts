@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "minio";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -56,6 +56,14 @@ const isAlive = (pid: number) => {
   }
 };
 
+const ifThere = (look: () => boolean) => {
+  try {
+    return look();
+  } catch {
+    return false;
+  }
+};
+
 function family(pid: number): number[] {
   return childrenOf(pid).flatMap((child) => [child, ...family(child)]);
 }
@@ -97,6 +105,24 @@ describe("granary up with its object store", () => {
     await started.kill();
     await until(() => all.every((pid) => !isAlive(pid)));
   });
+
+  it.each(["SIGTERM", "SIGKILL"] as const)(
+    "%s while its object store starts: nothing of it is left running",
+    async (signal) => {
+      const started = await startServer(sandbox, {
+        flags: ["--s3-listen", "127.0.0.1:0", "--metrics-address", ""],
+        env: { GRANARY_S3_ENABLED: "true" },
+      });
+      await until(() => childrenOf(started.pid).length === 1);
+      const all = family(started.pid);
+      process.kill(started.pid, signal);
+      await until(() => [started.pid, ...all].every((pid) => !isAlive(pid)));
+      // Workers that it started after the look at its family go with it.
+      const mine = (pid: number) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(sandbox.dataDir);
+      const left = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && ifThere(() => mine(Number(name))));
+      expect(left).toEqual([]);
+    },
+  );
 
   it("--no-s3-enabled: no object store", async () => {
     server = await startServer(sandbox, {
