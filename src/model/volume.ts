@@ -48,6 +48,8 @@ export interface Volume extends VolumeSpec {
   id: string;
   createdMs: number;
   publications: readonly Publication[];
+  /** What its engine adds to the CSI volume context: facts that never change, and no secret. */
+  context?: Readonly<Record<string, string>>;
 }
 
 export interface Snapshot {
