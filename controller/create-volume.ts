@@ -1,12 +1,12 @@
 import type { CreateVolumeRequest__Output } from "../proto/gen/csi/v1/CreateVolumeRequest.js";
 import type { CreateVolumeResponse } from "../proto/gen/csi/v1/CreateVolumeResponse.js";
 import type { TopologyRequirement__Output } from "../proto/gen/csi/v1/TopologyRequirement.js";
-import type { Context } from "../src/engines/types.js";
-import { invalid, notFound, StorageError } from "../src/errors/storage-error.js";
+import type { Context, VolumeEngine } from "../src/engines/types.js";
+import { invalid, StorageError } from "../src/errors/storage-error.js";
 import type { ContentSource, FsType, Volume, VolumeKind, VolumeSpec } from "../src/model/volume.js";
-import { type ControllerDeps, TOPOLOGY_KEY } from "./deps.js";
+import { type ControllerDeps, findSnapshot, findVolume, TOPOLOGY_KEY } from "./deps.js";
 import { volumeMessage } from "./messages.js";
-import { parseParameters } from "./parameters.js";
+import { parseKind, parseParameters } from "./parameters.js";
 import {
   chooseSize,
   defaultKind,
@@ -25,7 +25,7 @@ export async function createVolume(
 ): Promise<CreateVolumeResponse> {
   const name = requireName("name", request.name);
   const range = parseRange(request.capacity_range);
-  const wanted = parseSpec(request, name);
+  const { engine, wanted } = parseSpec(deps, request, name);
   const source = wanted.source;
   const keys =
     source?.type === "volume"
@@ -34,45 +34,51 @@ export async function createVolume(
         ? [`name:${name}`, source.snapshotId]
         : [`name:${name}`];
   return deps.locks.run(keys, `CreateVolume ${name}`, async () => {
-    const existing = deps.engine.findByName(name);
+    const nodeIds = await engine.nodeIds(ctx);
+    const reachable = isReachable(nodeIds, request.accessibility_requirements);
+    const existing = await deps.engines.find(ctx, engine, (one) => one.findByName(ctx, name));
     if (existing) {
       checkCompatible(existing, wanted, range);
-      if (!isReachable(deps, request.accessibility_requirements)) throw conflict(existing, "topology");
-      return { volume: volumeMessage(existing, deps.nodeIds) };
+      if (!reachable) throw conflict(existing, "topology");
+      return { volume: await volumeMessage(ctx, engine, existing) };
     }
-    if (!isReachable(deps, request.accessibility_requirements)) {
+    if (!reachable) {
       throw new StorageError(
         "resource-exhausted",
-        `accessibility_requirements: no required ${TOPOLOGY_KEY} is served here; this pool is on ${deps.nodeIds.join(", ")}`,
+        `accessibility_requirements: no required ${TOPOLOGY_KEY} is served here; this pool is on ${nodeIds?.join(", ")}`,
       );
     }
-    const origin = sourceOf(deps, source);
+    const origin = await sourceOf(deps, ctx, engine, source);
     const fsType = wanted.fsType || origin?.fsType || "";
-    const { maximumVolumeBytes } = await deps.engine.capacity(ctx);
-    const capacityBytes = chooseSize(range, fsType, origin?.sizeBytes ?? 0n, ENGINE_LIMIT_BYTES);
+    const { maximumVolumeBytes } = await engine.capacity(ctx, wanted.parameters);
+    const capacityBytes = chooseSize(range, fsType, origin?.sizeBytes ?? 0n, engine.largestVolumeBytes);
     if (capacityBytes > maximumVolumeBytes) {
       throw new StorageError(
         "resource-exhausted",
         `no room for ${capacityBytes} bytes: the pool can take ${maximumVolumeBytes} more`,
       );
     }
-    const volume = await deps.engine.create(ctx, { ...wanted, fsType, capacityBytes });
-    return { volume: volumeMessage(volume, deps.nodeIds) };
+    const volume = await engine.create(ctx, { ...wanted, fsType, capacityBytes });
+    return { volume: await volumeMessage(ctx, engine, volume) };
   });
 }
 
-// One file on an ext4 pool holds 16 TiB less a block.
-export const ENGINE_LIMIT_BYTES = 16n * 1024n ** 4n - 4096n;
-
-function parseSpec(request: CreateVolumeRequest__Output, name: string): VolumeSpec {
+function parseSpec(
+  deps: ControllerDeps,
+  request: CreateVolumeRequest__Output,
+  name: string,
+): { engine: VolumeEngine; wanted: VolumeSpec } {
   const capabilities = parseCapabilities(request.volume_capabilities);
-  const parsed = parseParameters(request.parameters, request.mutable_parameters);
-  const kind: VolumeKind = parsed.kind ?? defaultKind(capabilities);
+  const kind: VolumeKind = parseKind(request.parameters) ?? defaultKind(capabilities);
+  const engine = deps.engines.forClass(request.parameters, kind);
+  const parsed = parseParameters(request.parameters, request.mutable_parameters, engine);
+  engine.checkParameters(request.parameters, kind);
+  engine.checkMutable(request.mutable_parameters, kind);
   for (const capability of capabilities) {
     const reason = unsupported(capability, kind);
     if (reason !== null) throw invalid(`volume_capabilities: ${reason}`);
   }
-  return {
+  const wanted: VolumeSpec = {
     name,
     kind,
     capacityBytes: 0n,
@@ -88,6 +94,7 @@ function parseSpec(request: CreateVolumeRequest__Output, name: string): VolumeSp
     mutableParameters: request.mutable_parameters,
     source: parseSource(request),
   };
+  return { engine, wanted };
 }
 
 // Two capabilities that name different file systems cannot both be served.
@@ -112,28 +119,38 @@ function parseSource(request: CreateVolumeRequest__Output): ContentSource | null
   throw invalid("volume_content_source names neither a snapshot nor a volume");
 }
 
-function sourceOf(
+async function sourceOf(
   deps: ControllerDeps,
+  ctx: Context,
+  target: VolumeEngine,
   source: ContentSource | null,
-): { sizeBytes: bigint; fsType: FsType | "" } | null {
+): Promise<{ sizeBytes: bigint; fsType: FsType | "" } | null> {
   if (!source) return null;
+  const field = "volume_content_source";
   if (source.type === "snapshot") {
-    const snapshot = deps.engine.getSnapshot(source.snapshotId);
-    if (!snapshot) throw notFound(`volume_content_source: snapshot ${source.snapshotId} does not exist`);
+    const { engine, snapshot } = await findSnapshot(deps, ctx, source.snapshotId, field);
+    checkSameEngine(engine, target);
     return snapshot;
   }
-  const volume = deps.engine.get(source.volumeId);
-  if (!volume) throw notFound(`volume_content_source: volume ${source.volumeId} does not exist`);
+  const { engine, volume } = await findVolume(deps, ctx, source.volumeId, field);
+  checkSameEngine(engine, target);
   return { sizeBytes: volume.capacityBytes, fsType: volume.fsType };
 }
 
+function checkSameEngine(source: VolumeEngine, target: VolumeEngine): void {
+  if (source !== target)
+    throw invalid(
+      `volume_content_source is in ${source.title}, and the class asks for ${target.title}: a copy stays where its source is; granary migrate moves a volume`,
+    );
+}
+
 /** Whether one of the required topologies, if any are, is ours. Keys compare without case. */
-function isReachable(deps: ControllerDeps, requirement: TopologyRequirement__Output | null): boolean {
+function isReachable(nodeIds: readonly string[] | null, requirement: TopologyRequirement__Output | null): boolean {
   const requisite = requirement?.requisite ?? [];
-  if (requisite.length === 0) return true;
+  if (requisite.length === 0 || nodeIds === null) return true;
   return requisite.some((topology) =>
     Object.entries(topology.segments).every(
-      ([key, value]) => key.toLowerCase() !== TOPOLOGY_KEY || deps.nodeIds.includes(value),
+      ([key, value]) => key.toLowerCase() !== TOPOLOGY_KEY || nodeIds.includes(value),
     ),
   );
 }

@@ -13,10 +13,11 @@ export async function deleteVolume(
 ): Promise<DeleteVolumeResponse> {
   const id = requireId("volume_id", request.volume_id);
   return deps.locks.run([id], `DeleteVolume ${id}`, async () => {
-    const holder = deps.engine.get(id)?.publications[0];
+    const engine = deps.engines.forId(id);
+    const holder = (await engine?.get(ctx, id))?.publications[0];
     if (holder)
       throw new StorageError("failed-precondition", `volume ${id} is still published to node ${holder.nodeId}`);
-    await deps.engine.delete(ctx, id);
+    await engine?.delete(ctx, id);
     return {};
   });
 }

@@ -2,7 +2,7 @@ import type { GetCapacityRequest__Output } from "../proto/gen/csi/v1/GetCapacity
 import type { GetCapacityResponse } from "../proto/gen/csi/v1/GetCapacityResponse.js";
 import type { Context } from "../src/engines/types.js";
 import { type ControllerDeps, TOPOLOGY_KEY } from "./deps.js";
-import { parseParameters } from "./parameters.js";
+import { parseKind, parseParameters } from "./parameters.js";
 import { defaultKind, parseCapability, unsupported } from "./validation.js";
 
 /** CSI GetCapacity: what may still be promised; nothing for a topology or a capability that is not served here. */
@@ -11,16 +11,22 @@ export async function getCapacity(
   ctx: Context,
   request: GetCapacityRequest__Output,
 ): Promise<GetCapacityResponse> {
-  const parsed = parseParameters(request.parameters, {});
   const capabilities = request.volume_capabilities.map((one, i) => parseCapability(`volume_capabilities[${i}]`, one));
-  const kind = parsed.kind ?? defaultKind(capabilities);
+  const kind = parseKind(request.parameters) ?? defaultKind(capabilities);
+  const engine = deps.engines.forClass(request.parameters, kind);
+  parseParameters(request.parameters, {}, engine);
+  engine.checkParameters(request.parameters, kind);
+  const nodeIds = await engine.nodeIds(ctx);
   const node = Object.entries(request.accessible_topology?.segments ?? {}).find(
     ([key]) => key.toLowerCase() === TOPOLOGY_KEY,
   )?.[1];
-  if ((node !== undefined && !deps.nodeIds.includes(node)) || capabilities.some((c) => unsupported(c, kind) !== null)) {
+  if (
+    (node !== undefined && nodeIds !== null && !nodeIds.includes(node)) ||
+    capabilities.some((c) => unsupported(c, kind) !== null)
+  ) {
     return { available_capacity: "0" };
   }
-  const capacity = await deps.engine.capacity(ctx);
+  const capacity = await engine.capacity(ctx, request.parameters);
   return {
     available_capacity: String(capacity.availableBytes),
     maximum_volume_size: { value: String(capacity.maximumVolumeBytes) },

@@ -4,10 +4,10 @@ import type { DeleteVolumeGroupSnapshotRequest__Output } from "../proto/gen/csi/
 import type { DeleteVolumeGroupSnapshotResponse } from "../proto/gen/csi/v1/DeleteVolumeGroupSnapshotResponse.js";
 import type { GetVolumeGroupSnapshotRequest__Output } from "../proto/gen/csi/v1/GetVolumeGroupSnapshotRequest.js";
 import type { GetVolumeGroupSnapshotResponse } from "../proto/gen/csi/v1/GetVolumeGroupSnapshotResponse.js";
-import type { Context } from "../src/engines/types.js";
+import type { Context, VolumeEngine } from "../src/engines/types.js";
 import { invalid, notFound, StorageError } from "../src/errors/storage-error.js";
 import type { Snapshot, SnapshotGroup } from "../src/model/volume.js";
-import type { ControllerDeps } from "./deps.js";
+import { type ControllerDeps, findVolume } from "./deps.js";
 import { groupMessage } from "./messages.js";
 import { requireId, requireName } from "./validation.js";
 
@@ -22,15 +22,15 @@ export async function createGroupSnapshot(
   if (volumeIds.length === 0) throw invalid("source_volume_ids is required: at least one volume");
   volumeIds.forEach((id, i) => void requireId(`source_volume_ids[${i}]`, id));
   return deps.locks.run([`group:${name}`, ...volumeIds], `CreateVolumeGroupSnapshot ${name}`, async () => {
-    const existing = deps.engine.findGroupByName(name);
+    const target = deps.engines.forId(volumeIds[0] ?? "");
+    const existing = await deps.engines.find(ctx, target, (engine) => engine.findGroupByName(ctx, name));
     if (existing) {
       if (JSON.stringify(existing.sourceVolumeIds) === JSON.stringify(volumeIds))
-        return { group_snapshot: message(deps, existing) };
+        return { group_snapshot: await message(deps, ctx, existing) };
       throw new StorageError("already-exists", `group snapshot ${name} exists, of other volumes`);
     }
-    for (const id of volumeIds)
-      if (!deps.engine.get(id)) throw notFound(`source_volume_ids: volume ${id} does not exist`);
-    return { group_snapshot: message(deps, await deps.engine.createGroup(ctx, name, volumeIds)) };
+    const engine = await oneEngine(deps, ctx, volumeIds);
+    return { group_snapshot: await message(deps, ctx, await engine.createGroup(ctx, name, volumeIds)) };
   });
 }
 
@@ -42,10 +42,11 @@ export async function deleteGroupSnapshot(
 ): Promise<DeleteVolumeGroupSnapshotResponse> {
   const id = requireId("group_snapshot_id", request.group_snapshot_id);
   return deps.locks.run([id], `DeleteVolumeGroupSnapshot ${id}`, async () => {
-    const group = deps.engine.getGroup(id);
-    if (!group) return {};
+    const engine = deps.engines.forId(id);
+    const group = await engine?.getGroup(ctx, id);
+    if (!engine || !group) return {};
     checkMembers(group, request.snapshot_ids);
-    await deps.engine.deleteGroup(ctx, id);
+    await engine.deleteGroup(ctx, id);
     return {};
   });
 }
@@ -53,14 +54,14 @@ export async function deleteGroupSnapshot(
 /** CSI GetVolumeGroupSnapshot. */
 export async function getGroupSnapshot(
   deps: ControllerDeps,
-  _ctx: Context,
+  ctx: Context,
   request: GetVolumeGroupSnapshotRequest__Output,
 ): Promise<GetVolumeGroupSnapshotResponse> {
   const id = requireId("group_snapshot_id", request.group_snapshot_id);
-  const group = deps.engine.getGroup(id);
+  const group = await deps.engines.forId(id)?.getGroup(ctx, id);
   if (!group) throw notFound(`group snapshot ${id} does not exist`);
   checkMembers(group, request.snapshot_ids);
-  return { group_snapshot: message(deps, group) };
+  return { group_snapshot: await message(deps, ctx, group) };
 }
 
 function checkMembers(group: SnapshotGroup, given: readonly string[]): void {
@@ -70,9 +71,20 @@ function checkMembers(group: SnapshotGroup, given: readonly string[]): void {
   }
 }
 
-function message(deps: ControllerDeps, group: SnapshotGroup) {
-  const members = group.snapshotIds
-    .map((id) => deps.engine.getSnapshot(id))
-    .filter((s): s is Snapshot => s !== undefined);
+/** One moment's cut is one engine's. */
+async function oneEngine(deps: ControllerDeps, ctx: Context, volumeIds: readonly string[]): Promise<VolumeEngine> {
+  const found = await Promise.all(volumeIds.map((id) => findVolume(deps, ctx, id, "source_volume_ids")));
+  const engines = [...new Set(found.map(({ engine }) => engine))];
+  if (engines.length > 1)
+    throw invalid(
+      `source_volume_ids: the volumes are in ${engines.map(({ title }) => title).join(" and ")}; a group is cut in one`,
+    );
+  return engines[0] as VolumeEngine;
+}
+
+async function message(deps: ControllerDeps, ctx: Context, group: SnapshotGroup) {
+  const engine = deps.engines.forId(group.id);
+  const found = await Promise.all(group.snapshotIds.map((id) => engine?.getSnapshot(ctx, id)));
+  const members = found.filter((s): s is Snapshot => s !== undefined);
   return groupMessage(group, members);
 }

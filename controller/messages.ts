@@ -2,12 +2,14 @@ import type { Snapshot as SnapshotMessage } from "../proto/gen/csi/v1/Snapshot.j
 import type { Volume as VolumeMessage } from "../proto/gen/csi/v1/Volume.js";
 import type { VolumeGroupSnapshot } from "../proto/gen/csi/v1/VolumeGroupSnapshot.js";
 import type { Timestamp } from "../proto/gen/google/protobuf/Timestamp.js";
+import type { Context, VolumeEngine } from "../src/engines/types.js";
 import type { Snapshot, SnapshotGroup, Volume } from "../src/model/volume.js";
 import { TOPOLOGY_KEY } from "./deps.js";
 
 /** The CSI message of a volume. `volume_context` depends on immutable facts only, and holds no secret. */
-export function volumeMessage(volume: Volume, nodeIds: readonly string[]): VolumeMessage {
+export async function volumeMessage(ctx: Context, engine: VolumeEngine, volume: Volume): Promise<VolumeMessage> {
   const source = volume.source;
+  const nodeIds = await engine.nodeIds(ctx);
   return {
     volume_id: volume.id,
     capacity_bytes: String(volume.capacityBytes),
@@ -17,13 +19,14 @@ export function volumeMessage(volume: Volume, nodeIds: readonly string[]): Volum
       mkfsOptions: JSON.stringify(volume.mkfsOptions),
       hasSource: String(source !== null),
       reclaimSpaceMs: String(volume.reclaimSpaceMs),
+      ...volume.context,
     },
     content_source: !source
       ? null
       : source.type === "snapshot"
         ? { snapshot: { snapshot_id: source.snapshotId } }
         : { volume: { volume_id: source.volumeId } },
-    accessible_topology: nodeIds.map((nodeId) => ({ segments: { [TOPOLOGY_KEY]: nodeId } })),
+    accessible_topology: (nodeIds ?? []).map((nodeId) => ({ segments: { [TOPOLOGY_KEY]: nodeId } })),
   };
 }
 

@@ -1,8 +1,7 @@
 import type { ControllerModifyVolumeRequest__Output } from "../proto/gen/csi/v1/ControllerModifyVolumeRequest.js";
 import type { ControllerModifyVolumeResponse } from "../proto/gen/csi/v1/ControllerModifyVolumeResponse.js";
 import type { Context } from "../src/engines/types.js";
-import { notFound } from "../src/errors/storage-error.js";
-import type { ControllerDeps } from "./deps.js";
+import { type ControllerDeps, findVolume } from "./deps.js";
 import { checkMutable } from "./parameters.js";
 import { requireId } from "./validation.js";
 
@@ -14,9 +13,10 @@ export async function modifyVolume(
 ): Promise<ControllerModifyVolumeResponse> {
   const id = requireId("volume_id", request.volume_id);
   return deps.locks.run([id], `ControllerModifyVolume ${id}`, async () => {
-    if (!deps.engine.get(id)) throw notFound(`volume ${id} does not exist`);
-    checkMutable(request.mutable_parameters);
-    await deps.engine.modify(ctx, id, request.mutable_parameters);
+    const { engine, volume } = await findVolume(deps, ctx, id);
+    checkMutable(request.mutable_parameters, engine);
+    engine.checkMutable(request.mutable_parameters, volume.kind);
+    await engine.modify(ctx, id, request.mutable_parameters);
     return {};
   });
 }

@@ -1,3 +1,4 @@
+import type { VolumeEngine } from "../src/engines/types.js";
 import { invalid } from "../src/errors/storage-error.js";
 import { parseInterval } from "../src/model/interval.js";
 import { nearest } from "../src/model/nearest.js";
@@ -13,26 +14,41 @@ export interface ClassParameters {
 }
 
 const FSTYPE_KEY = "csi.storage.k8s.io/fstype";
-const KNOWN = ["kind", FSTYPE_KEY, "mkfsOptions", "provisioning", "reclaimSpace"];
+const COMMON = ["kind", FSTYPE_KEY, "mkfsOptions"];
 const SECRETS = ["provisioner", "controller-publish", "node-stage", "node-publish", "controller-expand", "node-expand"];
 // What external-provisioner adds of its own (--extra-create-metadata), and the secrets' names that a class may hold.
 const STANDARD = [
   ...["pvc/name", "pvc/namespace", "pv/name"],
   ...SECRETS.flatMap((use) => [`${use}-secret-name`, `${use}-secret-namespace`]),
 ].map((key) => `csi.storage.k8s.io/${key}`);
-const MUTABLE = ["reclaimSpace"];
 
-/** @throws StorageError invalid-argument naming the key, and for an unknown key the nearest known one */
-export function parseParameters(parameters: Record<string, string>, mutable: Record<string, string>): ClassParameters {
+type Keys = Pick<VolumeEngine, "parameterKeys" | "mutableKeys">;
+
+/** What the class says of the kind, alone: it is what chooses the engine. */
+export const parseKind = (parameters: Record<string, string>): VolumeKind | null =>
+  oneOf("kind", parameters.kind, ["block", "shared"]);
+
+/**
+ * @param keys what the engine takes beside the keys of every engine
+ * @throws StorageError invalid-argument naming the key, and for an unknown key the nearest known one
+ */
+export function parseParameters(
+  parameters: Record<string, string>,
+  mutable: Record<string, string>,
+  keys: Keys,
+): ClassParameters {
+  const known = [...COMMON, ...keys.parameterKeys];
   for (const key of Object.keys(parameters)) {
-    if (KNOWN.includes(key) || STANDARD.includes(key)) continue;
-    throw invalid(`parameters: unknown key ${JSON.stringify(key)}; did you mean ${JSON.stringify(nearestKey(key))}?`);
+    if (known.includes(key) || STANDARD.includes(key)) continue;
+    throw invalid(
+      `parameters: unknown key ${JSON.stringify(key)}; did you mean ${JSON.stringify(nearestKey(key, known))}?`,
+    );
   }
-  checkMutable(mutable);
+  checkMutable(mutable, keys);
   // Each is read: what a mutable one hides may come back when that is taken away.
   const reclaimSpaceMs = parseInterval("reclaimSpace", parameters.reclaimSpace ?? "");
   return {
-    kind: oneOf("kind", parameters.kind, ["block", "shared"]),
+    kind: parseKind(parameters),
     fsType: oneOf(FSTYPE_KEY, parameters[FSTYPE_KEY], FS_TYPES),
     mkfsOptions: (parameters.mkfsOptions ?? "").split(/\s+/).filter((option) => option !== ""),
     provisioning: oneOf("provisioning", parameters.provisioning, ["thin", "thick"]) ?? "thin",
@@ -42,21 +58,21 @@ export function parseParameters(parameters: Record<string, string>, mutable: Rec
 }
 
 // A key without a prefix is held against the known ones without theirs: a plain fsType means Kubernetes' own key.
-function nearestKey(key: string): string {
-  if (key.includes("/")) return nearest(key, [...KNOWN, ...STANDARD]);
-  const bare = KNOWN.map((known) => known.slice(known.lastIndexOf("/") + 1));
-  return KNOWN[bare.indexOf(nearest(key, bare))] ?? "";
+function nearestKey(key: string, known: readonly string[]): string {
+  if (key.includes("/")) return nearest(key, [...known, ...STANDARD]);
+  const bare = known.map((one) => one.slice(one.lastIndexOf("/") + 1));
+  return known[bare.indexOf(nearest(key, bare))] ?? "";
 }
 
 /** @throws StorageError invalid-argument; nothing is applied when one key is wrong */
-export function checkMutable(mutable: Record<string, string>): void {
+export function checkMutable(mutable: Record<string, string>, { mutableKeys }: Pick<Keys, "mutableKeys">): void {
   for (const [key, value] of Object.entries(mutable)) {
-    if (!MUTABLE.includes(key)) {
+    if (!mutableKeys.includes(key)) {
       throw invalid(
-        `mutable_parameters: unknown key ${JSON.stringify(key)}; only ${MUTABLE.join(", ")} can be modified`,
+        `mutable_parameters: unknown key ${JSON.stringify(key)}; only ${mutableKeys.join(", ") || "nothing"} can be modified`,
       );
     }
-    parseInterval(`mutable_parameters.${key}`, value);
+    if (key === "reclaimSpace") parseInterval(`mutable_parameters.${key}`, value);
   }
 }
 

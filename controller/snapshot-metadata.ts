@@ -2,9 +2,9 @@ import type { GetMetadataAllocatedRequest__Output } from "../proto/gen/csi/v1/Ge
 import type { GetMetadataAllocatedResponse } from "../proto/gen/csi/v1/GetMetadataAllocatedResponse.js";
 import type { GetMetadataDeltaRequest__Output } from "../proto/gen/csi/v1/GetMetadataDeltaRequest.js";
 import type { Context, Extent } from "../src/engines/types.js";
-import { invalid, notFound, StorageError } from "../src/errors/storage-error.js";
+import { invalid, StorageError } from "../src/errors/storage-error.js";
 import type { Snapshot } from "../src/model/volume.js";
-import type { ControllerDeps } from "./deps.js";
+import { type ControllerDeps, findSnapshot } from "./deps.js";
 import { requireId } from "./validation.js";
 
 const DEFAULT_PAGE = 256;
@@ -15,9 +15,9 @@ export async function* getMetadataAllocated(
   ctx: Context,
   request: GetMetadataAllocatedRequest__Output,
 ): AsyncGenerator<GetMetadataAllocatedResponse> {
-  const snapshot = find(deps, "snapshot_id", request.snapshot_id);
+  const { engine, snapshot } = await find(deps, ctx, "snapshot_id", request.snapshot_id);
   const from = checkPage(request.starting_offset, request.max_results, snapshot);
-  yield* pages(await deps.engine.allocated(ctx, snapshot.id), from, request.max_results, snapshot.sizeBytes);
+  yield* pages(await engine.allocated(ctx, snapshot.id), from, request.max_results, snapshot.sizeBytes);
 }
 
 /** CSI GetMetadataDelta: what may differ between two snapshots of one volume. */
@@ -26,20 +26,17 @@ export async function* getMetadataDelta(
   ctx: Context,
   request: GetMetadataDeltaRequest__Output,
 ): AsyncGenerator<GetMetadataAllocatedResponse> {
-  const base = find(deps, "base_snapshot_id", request.base_snapshot_id);
-  const target = find(deps, "target_snapshot_id", request.target_snapshot_id);
+  const { engine, snapshot: base } = await find(deps, ctx, "base_snapshot_id", request.base_snapshot_id);
+  const { snapshot: target } = await find(deps, ctx, "target_snapshot_id", request.target_snapshot_id);
   if (base.sourceVolumeId !== target.sourceVolumeId)
     throw invalid("base_snapshot_id and target_snapshot_id are of different volumes");
   if (base.createdMs > target.createdMs) throw invalid("base_snapshot_id is newer than target_snapshot_id");
   const from = checkPage(request.starting_offset, request.max_results, target);
-  yield* pages(await deps.engine.changed(ctx, base.id, target.id), from, request.max_results, target.sizeBytes);
+  yield* pages(await engine.changed(ctx, base.id, target.id), from, request.max_results, target.sizeBytes);
 }
 
-function find(deps: ControllerDeps, field: string, id: string): Snapshot {
-  const snapshot = deps.engine.getSnapshot(requireId(field, id));
-  if (!snapshot) throw notFound(`${field}: snapshot ${id} does not exist`);
-  return snapshot;
-}
+const find = (deps: ControllerDeps, ctx: Context, field: string, id: string) =>
+  findSnapshot(deps, ctx, requireId(field, id), field);
 
 function checkPage(startingOffset: string, maxResults: number, snapshot: Snapshot): bigint {
   const offset = BigInt(startingOffset);

@@ -7,8 +7,8 @@ import type { GetSnapshotResponse } from "../proto/gen/csi/v1/GetSnapshotRespons
 import type { ListSnapshotsRequest__Output } from "../proto/gen/csi/v1/ListSnapshotsRequest.js";
 import type { ListSnapshotsResponse } from "../proto/gen/csi/v1/ListSnapshotsResponse.js";
 import type { Context } from "../src/engines/types.js";
-import { invalid, notFound, StorageError } from "../src/errors/storage-error.js";
-import type { ControllerDeps } from "./deps.js";
+import { invalid, StorageError } from "../src/errors/storage-error.js";
+import { type ControllerDeps, findSnapshot, findVolume } from "./deps.js";
 import { snapshotMessage } from "./messages.js";
 import { pageRequest } from "./paging.js";
 import { requireId, requireName } from "./validation.js";
@@ -26,13 +26,15 @@ export async function createSnapshot(
       throw invalid(`parameters: unknown key ${JSON.stringify(key)}; a snapshot class takes none of its own`);
   }
   return deps.locks.run([`snapshot:${name}`, volumeId], `CreateSnapshot ${name}`, async () => {
-    const existing = deps.engine.findSnapshotByName(name);
+    const existing = await deps.engines.find(ctx, deps.engines.forId(volumeId), (engine) =>
+      engine.findSnapshotByName(ctx, name),
+    );
     if (existing && existing.sourceVolumeId !== volumeId) {
       throw new StorageError("already-exists", `snapshot ${name} exists, of volume ${existing.sourceVolumeId}`);
     }
     if (existing) return { snapshot: snapshotMessage(existing) };
-    if (!deps.engine.get(volumeId)) throw notFound(`source_volume_id: volume ${volumeId} does not exist`);
-    return { snapshot: snapshotMessage(await deps.engine.createSnapshot(ctx, name, volumeId)) };
+    const { engine } = await findVolume(deps, ctx, volumeId, "source_volume_id");
+    return { snapshot: snapshotMessage(await engine.createSnapshot(ctx, name, volumeId)) };
   });
 }
 
@@ -44,11 +46,12 @@ export async function deleteSnapshot(
 ): Promise<DeleteSnapshotResponse> {
   const id = requireId("snapshot_id", request.snapshot_id);
   return deps.locks.run([id], `DeleteSnapshot ${id}`, async () => {
-    const snapshot = deps.engine.getSnapshot(id);
-    if (!snapshot) return {};
+    const engine = deps.engines.forId(id);
+    const snapshot = await engine?.getSnapshot(ctx, id);
+    if (!engine || !snapshot) return {};
     if (snapshot.groupId !== "")
       throw invalid(`snapshot ${id} is a member of group ${snapshot.groupId}: delete the group`);
-    await deps.engine.deleteSnapshot(ctx, id);
+    await engine.deleteSnapshot(ctx, id);
     return {};
   });
 }
@@ -56,12 +59,17 @@ export async function deleteSnapshot(
 /** CSI ListSnapshots: an unknown filter is an empty list. */
 export async function listSnapshots(
   deps: ControllerDeps,
-  _ctx: Context,
+  ctx: Context,
   request: ListSnapshotsRequest__Output,
 ): Promise<ListSnapshotsResponse> {
   const { afterId, limit } = pageRequest(request, "s");
-  const matching = deps.engine
-    .listSnapshots()
+  // One that is named is looked up; all of an engine's are listed only for who asks for all.
+  const named = request.snapshot_id === "" ? request.source_volume_id : request.snapshot_id;
+  const engine = deps.engines.forId(named);
+  const engines = named === "" ? deps.engines.all : engine ? [engine] : [];
+  const matching = (await Promise.all(engines.map((one) => one.listSnapshots(ctx))))
+    .flat()
+    .sort((a, b) => (a.id < b.id ? -1 : 1))
     .filter((s) => request.snapshot_id === "" || s.id === request.snapshot_id)
     .filter((s) => request.source_volume_id === "" || s.sourceVolumeId === request.source_volume_id)
     .filter((s) => s.id > afterId);
@@ -75,11 +83,10 @@ export async function listSnapshots(
 /** CSI GetSnapshot. */
 export async function getSnapshot(
   deps: ControllerDeps,
-  _ctx: Context,
+  ctx: Context,
   request: GetSnapshotRequest__Output,
 ): Promise<GetSnapshotResponse> {
   const id = requireId("snapshot_id", request.snapshot_id);
-  const snapshot = deps.engine.getSnapshot(id);
-  if (!snapshot) throw notFound(`snapshot ${id} does not exist`);
+  const { snapshot } = await findSnapshot(deps, ctx, id);
   return { snapshot: snapshotMessage(snapshot) };
 }

@@ -12,7 +12,8 @@ export async function unpublishVolume(
 ): Promise<ControllerUnpublishVolumeResponse> {
   const id = requireId("volume_id", request.volume_id);
   return deps.locks.run([id], `ControllerUnpublishVolume ${id}`, async () => {
-    if (deps.engine.get(id)) await deps.engine.unpublish(ctx, id, request.node_id);
+    const engine = deps.engines.forId(id);
+    if (await engine?.get(ctx, id)) await engine?.unpublish(ctx, id, request.node_id);
     return {};
   });
 }

@@ -6,6 +6,7 @@ import { identityHandlers } from "../../controller/identity.js";
 import { controllerHandlers } from "../../controller/service.js";
 import { nodeHandlers, recoverNode } from "../../node/service.js";
 import { type Config, loadConfig } from "../config/config.js";
+import { EngineSet } from "../engines/engine-set.js";
 import { LocalVolumeEngine } from "../engines/local/index.js";
 import { readPool } from "../engines/local/pool.js";
 import { mountPool } from "../engines/local/pool-device.js";
@@ -114,7 +115,7 @@ async function serve(role: Role, config: Config, version: string, flags: Record<
       stopReclaiming = every(RECLAIM_CHECK_MS, async (signal) => {
         await opened.reclaimSpace(locks, signal, Date.now());
       });
-      const handlers = controllerHandlers({ engine, locks, nodeIds: [config.nodeId] });
+      const handlers = controllerHandlers({ engines: new EngineSet(opened), locks });
       addService(server, log, csi, "Controller", handlers.controller, metrics.observeRpc);
       addService(server, log, csi, "GroupController", handlers.group, metrics.observeRpc);
       addStreams(server, log, csi, "SnapshotMetadata", handlers.metadata, metrics.observeRpc);
@@ -171,6 +172,7 @@ function openEngine(config: Config, log: Logger, exec: Exec): Promise<LocalVolum
   return LocalVolumeEngine.open({
     poolDir: config.poolDir,
     registryDir: `${config.dataDir}/registry`,
+    nodeIds: [config.nodeId],
     overcommit: config.overcommit,
     lowSpaceRatio: config.lowSpaceRatio,
     exec,

@@ -55,11 +55,7 @@ export interface FilesystemAttacher {
   readonly type: "filesystem";
   prove(ctx: Context, ref: NodeRef): Promise<string>;
   /** Mounts the volume at `path`, an existing empty folder. */
-  mount(
-    ctx: Context,
-    ref: NodeRef,
-    at: { path: string; readonly: boolean; flags: readonly string[] },
-  ): Promise<void>;
+  mount(ctx: Context, ref: NodeRef, at: { path: string; readonly: boolean; flags: readonly string[] }): Promise<void>;
   /** The mount is this volume's, by what the kernel shows. A bind mount of it shows the same. */
   owns(entry: MountEntry, ref: NodeRef, identity: string): boolean;
   /** Takes one mount away; what served it ends when it was the last. */

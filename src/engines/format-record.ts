@@ -33,8 +33,12 @@ export function parseFormatRecord(text: string | undefined, where: string): Form
   try {
     return Shape.parse(JSON.parse(text));
   } catch (error) {
-    throw new StorageError("failed-precondition", `the format record ${where} is damaged; the volume is left as it is`, {
-      cause: error,
-    });
+    throw new StorageError(
+      "failed-precondition",
+      `the format record ${where} is damaged; the volume is left as it is`,
+      {
+        cause: error,
+      },
+    );
   }
 }

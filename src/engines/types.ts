@@ -35,10 +35,16 @@ export interface Extent {
 export interface VolumeEngine {
   /** For people: `local`, `ceph cluster main (RBD)`. */
   readonly title: string;
+  /** A larger volume's device and file system have to be made to follow on its node. */
+  readonly expandsOnNode: boolean;
   /** A volume cannot be larger, whatever is free. */
   readonly largestVolumeBytes: bigint;
+  /** Keys that a StorageClass may have for this engine, beside kind, file system and mkfsOptions. */
+  readonly parameterKeys: readonly string[];
+  /** Keys that a VolumeAttributesClass may have. */
+  readonly mutableKeys: readonly string[];
   /**
-   * The keys of a StorageClass that are this engine's own, checked.
+   * The values of this engine's own keys of a StorageClass.
    *
    * @throws StorageError invalid-argument naming the key and what would be right
    */

@@ -20,6 +20,8 @@ export interface CallContext {
   signal: AbortSignal;
   requestId: string;
   log: Logger;
+  /** The request's `secrets`, which many of CSI's have. */
+  secrets: Readonly<Record<string, string>>;
 }
 
 export type UnaryHandler<Request, Response> = (ctx: CallContext, request: Request) => Promise<Response>;
@@ -50,12 +52,17 @@ export function loadCsi(): GrpcObject {
 // A client without a deadline still gets one: no child process may outlive every interest in it.
 const DEFAULT_DEADLINE_MS = 10 * 60_000;
 
-function contextOf(call: { getDeadline(): Date | number; getPath(): string }, log: Logger, cancelled: AbortController) {
+function contextOf(
+  call: { getDeadline(): Date | number; getPath(): string; request: unknown },
+  log: Logger,
+  cancelled: AbortController,
+): CallContext {
   const deadline = Number(call.getDeadline());
   const leftMs = Number.isFinite(deadline) ? Math.max(0, deadline - Date.now()) : DEFAULT_DEADLINE_MS;
   const requestId = randomUUID();
   const signal = AbortSignal.any([AbortSignal.timeout(Math.min(leftMs, 2 ** 31 - 1)), cancelled.signal]);
-  return { signal, requestId, log: log.child({ requestId, method: call.getPath() }) };
+  const { secrets = {} } = call.request as { secrets?: Record<string, string> };
+  return { signal, requestId, log: log.child({ requestId, method: call.getPath() }), secrets };
 }
 
 const unobserved: RpcObserver = () => () => undefined;

@@ -44,6 +44,7 @@ beforeAll(async () => {
   await server.stop();
   // The mounts stay when the server stops: the engine itself is run here, at times of the test's choosing.
   engine = await LocalVolumeEngine.open({
+    nodeIds: ["host-1"],
     poolDir: sandbox.poolDir,
     registryDir: join(sandbox.dataDir, "registry"),
     overcommit: 10,

@@ -1,7 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { checkMutable, parseParameters } from "../../controller/parameters.js";
+import { checkMutable as checkMutableOf, parseParameters as parseParametersOf } from "../../controller/parameters.js";
+import { LOCAL_KEYS } from "../../src/engines/local/index.js";
 
+type Pairs = Record<string, string>;
+const parseParameters = (parameters: Pairs, mutable: Pairs) => parseParametersOf(parameters, mutable, LOCAL_KEYS);
+const checkMutable = (mutable: Pairs) => checkMutableOf(mutable, LOCAL_KEYS);
 const FSTYPE = "csi.storage.k8s.io/fstype";
 const [MINUTE, HOUR, DAY] = [60_000, 3_600_000, 86_400_000];
 

@@ -18,8 +18,9 @@ import {
 import { makeFilesystem } from "../../os/mkfs.js";
 import { listMounts } from "../../os/mount.js";
 import { step } from "../../runtime/steps.js";
+import type { FormatRecord } from "../format-record.js";
 import { proveBlank } from "./blank.js";
-import { beginFormatRecord, type FormatRecord, readFormatRecord, writeFormatRecord } from "./format-record.js";
+import { beginFormatRecord, readFormatRecord, writeFormatRecord } from "./format-file.js";
 
 /*
  * Crash model. Attaching leaves a loop device, which the next attach finds by the image's device and inode. Formatting

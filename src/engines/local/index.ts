@@ -44,6 +44,8 @@ import { type Intent, intentKey, Registry } from "./registry.js";
 import { deleteSnapshots, deleteVolume } from "./removal.js";
 
 export interface LocalOptions {
+  /** The hosts that reach the pool. */
+  nodeIds: readonly string[];
   poolDir: string;
   registryDir: string;
   /** Committed bytes may be this many times the pool's size. */
@@ -58,7 +60,15 @@ const MIN_VOLUME_BYTES = 1024n * 1024n;
 // An ext4 pool's largest file is 16 TiB less a block.
 const MAX_VOLUME_BYTES = 16n * 1024n ** 4n - 4096n;
 
+/** The keys of classes that are this engine's own. Their values are read by the controller, with those of every engine. */
+export const LOCAL_KEYS = { parameterKeys: ["provisioning", "reclaimSpace"], mutableKeys: ["reclaimSpace"] } as const;
+
 export class LocalVolumeEngine implements VolumeEngine {
+  readonly title = "the local engine";
+  readonly largestVolumeBytes = MAX_VOLUME_BYTES;
+  readonly expandsOnNode = true;
+  readonly parameterKeys = LOCAL_KEYS.parameterKeys;
+  readonly mutableKeys = LOCAL_KEYS.mutableKeys;
   /** Bytes promised to creates and expands that are under way. */
   #reservedBytes = 0n;
 
@@ -82,6 +92,10 @@ export class LocalVolumeEngine implements VolumeEngine {
       throw error;
     }
   }
+
+  checkParameters(): void {}
+  checkMutable(): void {}
+  nodeIds = async () => this.options.nodeIds;
 
   async create(ctx: Context, spec: VolumeSpec): Promise<Volume> {
     const id = newId("v");
@@ -132,14 +146,14 @@ export class LocalVolumeEngine implements VolumeEngine {
     }
   }
 
-  get = (id: string) => this.registry.volume(id);
-  findByName = (name: string) => this.registry.volumeNamed(name);
-  list = (afterId: string, limit: number) => this.registry.volumes(afterId, limit);
-  getSnapshot = (id: string) => this.registry.snapshot(id);
-  findSnapshotByName = (name: string) => this.registry.snapshotNamed(name);
-  listSnapshots = () => this.registry.snapshots();
-  getGroup = (id: string) => this.registry.group(id);
-  findGroupByName = (name: string) => this.registry.groupNamed(name);
+  get = async (_ctx: Context, id: string) => this.registry.volume(id);
+  findByName = async (_ctx: Context, name: string) => this.registry.volumeNamed(name);
+  list = async (_ctx: Context, afterId: string, limit: number) => this.registry.volumes(afterId, limit);
+  getSnapshot = async (_ctx: Context, id: string) => this.registry.snapshot(id);
+  findSnapshotByName = async (_ctx: Context, name: string) => this.registry.snapshotNamed(name);
+  listSnapshots = async () => this.registry.snapshots();
+  getGroup = async (_ctx: Context, id: string) => this.registry.group(id);
+  findGroupByName = async (_ctx: Context, name: string) => this.registry.groupNamed(name);
 
   async delete(ctx: Context, id: string): Promise<void> {
     const volume = this.registry.volume(id);
@@ -256,7 +270,7 @@ export class LocalVolumeEngine implements VolumeEngine {
     return changedExtents(base.extents, target.extents, target.sizeBytes);
   }
 
-  async capacity(_ctx: Context): Promise<Capacity> {
+  async capacity(_ctx: Context, _parameters: Readonly<Record<string, string>> = {}): Promise<Capacity> {
     const { totalBytes, freeBytes } = await poolSpace(this.pool);
     const limit = BigInt(Math.floor(Number(totalBytes) * this.options.overcommit));
     const left = limit - this.registry.committedBytes - this.#reservedBytes;
@@ -265,7 +279,7 @@ export class LocalVolumeEngine implements VolumeEngine {
     return { availableBytes, minimumVolumeBytes: MIN_VOLUME_BYTES, maximumVolumeBytes: largest };
   }
 
-  async condition(id: string): Promise<Condition> {
+  async condition(_ctx: Context, id: string): Promise<Condition> {
     const volume = this.#volume(id);
     const away = await assertPool(this.pool).then(
       () => null,
