@@ -1,4 +1,4 @@
-// Prints what csi-sanity passed, skipped and failed, from its JUnit file: csi-sanity-report.mjs FILE VERSION ACCESS.
+// Prints what csi-sanity passed, skipped and failed, from its JUnit file: csi-sanity-report.mjs FILE VERSION ACCESS ENGINE.
 // Fails if nothing ran, if a case failed, or if the skipped cases are not exactly those below.
 import { readFileSync } from "node:fs";
 
@@ -30,7 +30,7 @@ const ALLOWED = {
   },
 };
 
-const [file, version, access] = process.argv.slice(2);
+const [file, version, access, engine] = process.argv.slice(2);
 const allowed = ALLOWED[version];
 if (!allowed) throw new Error(`csi-sanity-report: no list of skipped cases for version ${version}`);
 
@@ -52,6 +52,6 @@ for (const each of failed) console.log(`  FAILED   ${each.name}`);
 for (const each of unexpected) console.log(`  NOT ALLOWED to be skipped: ${each.name}`);
 for (const name of outdated) console.log(`  NOT SKIPPED any more, take it off the list: ${name}`);
 console.log(
-  `csi-sanity ${version} ${access}: ${passed.length} passed, ${skipped.length} skipped, ${failed.length} failed`,
+  `csi-sanity ${engine} ${version} ${access}: ${passed.length} passed, ${skipped.length} skipped, ${failed.length} failed`,
 );
 process.exit(passed.length === 0 || failed.length + unexpected.length + outdated.length > 0 ? 1 : 0);

@@ -1,5 +1,15 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -54,7 +64,22 @@ export function loopsUnder(dir: string): string[] {
     .map((line) => line.split(/\s+/)[0] ?? "");
 }
 
-/** Takes away every mount, loop device and file of the sandbox, whatever state a failed test left. */
+/** Processes whose command line names the sandbox: servers of exports and mounts, which are to outlive granary. */
+function processesOf(dir: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return pid !== process.pid && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(`${dir}/`);
+      } catch {
+        // It ended while this looked.
+        return false;
+      }
+    });
+}
+
+/** Takes away every mount, loop device, process and file of the sandbox, whatever state a failed test left. */
 export function removeSandbox(sandbox: Sandbox): void {
   for (let round = 0; round < 5 && mountsUnder(sandbox.dir).length > 0; round++) {
     for (const path of mountsUnder(sandbox.dir).reverse()) {
@@ -64,6 +89,7 @@ export function removeSandbox(sandbox: Sandbox): void {
     for (const device of loopsUnder(sandbox.dir)) spawnSync("losetup", ["-d", device]);
   }
   for (const device of loopsUnder(sandbox.dir)) spawnSync("losetup", ["-d", device]);
+  for (const pid of processesOf(sandbox.dir)) spawnSync("kill", ["-KILL", String(pid)]);
   if (mountsUnder(sandbox.dir).length === 0) rmSync(sandbox.dir, { recursive: true, force: true });
 }
 
