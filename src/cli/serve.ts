@@ -51,6 +51,7 @@ export function serveCommand(role: Role, version: string): Command {
     .option("--node-id <id>", "this host's CSI node id (default its host name)")
     .option("--overcommit <ratio>", "how many times the pool's size may be promised (default 10)")
     .option("--low-space-ratio <ratio>", "free share of the pool below which volumes are abnormal (default 0.05)")
+    .option("--clusters <yaml>", "Ceph clusters, as YAML or JSON; keys belong into keyring files")
     .option("--log-level <level>", "fatal, error, warn, info, debug or trace (default info)")
     .option(
       "--metrics-address <address>",

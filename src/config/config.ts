@@ -6,6 +6,7 @@ import { z } from "zod";
 import { invalid, messageOf } from "../errors/storage-error.js";
 import { nearest } from "../model/nearest.js";
 import { OBJECT_STEPS, STEPS } from "../runtime/steps.js";
+import { type ClusterConfig, parseClusters } from "./clusters.js";
 import { OBJECT_STORE_DEFAULTS, type ObjectStoreConfig, objectStoreConfig, objectStoreKeys } from "./object-store.js";
 
 // CSI spec, "NodeGetInfoResponse.node_id".
@@ -24,6 +25,7 @@ const schema = z.object({
   logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "trace"]),
   metricsAddress: z.string(),
   crashAt: z.enum(["", ...STEPS, ...OBJECT_STEPS]),
+  clusters: z.unknown(),
   ...objectStoreKeys,
 });
 
@@ -31,8 +33,12 @@ type Key = keyof z.infer<typeof schema>;
 type SharedKey = Exclude<Key, keyof typeof objectStoreKeys>;
 
 /** `explicit`: the keys that somebody set; the others have their defaults. */
-export type Config = Readonly<Pick<z.infer<typeof schema>, SharedKey>> &
-  ObjectStoreConfig & { readonly explicit: ReadonlySet<string> };
+export type Config = Readonly<Omit<Pick<z.infer<typeof schema>, SharedKey>, "clusters">> &
+  ObjectStoreConfig & {
+    /** The Ceph clusters, in the order of the config. */
+    readonly clusters: readonly ClusterConfig[];
+    readonly explicit: ReadonlySet<string>;
+  };
 type RawConfig = Partial<Record<Key, unknown>>;
 
 const DEFAULTS = {
@@ -46,6 +52,7 @@ const DEFAULTS = {
   metricsAddress: "127.0.0.1:9810",
   /** For crash tests alone, and so without a flag. */
   crashAt: "",
+  clusters: {},
   ...OBJECT_STORE_DEFAULTS,
 } satisfies Record<Key, unknown>;
 
@@ -90,6 +97,7 @@ export function loadConfig(
     dataDir,
     poolDir: parsed.data.poolDir ? resolve(parsed.data.poolDir) : join(dataDir, "pool"),
     csiEndpoint,
+    clusters: parseClusters(parsed.data.clusters),
     explicit: new Set(Object.keys(set)),
   });
 }

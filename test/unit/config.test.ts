@@ -52,6 +52,7 @@ describe("loadConfig", () => {
       lifecycleIntervalMs: 3_600_000,
       defaultObjectOwnership: "ObjectWriter",
       inlineBytes: undefined,
+      clusters: [],
       explicit: new Set(),
     });
     expect(Object.isFrozen(config)).toBe(true);
