@@ -5,7 +5,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { invalid, messageOf } from "../errors/storage-error.js";
 import { nearest } from "../model/nearest.js";
-import { OBJECT_STEPS, STEPS } from "../runtime/steps.js";
+import { ALL_STEPS } from "../runtime/steps.js";
 import { type ClusterConfig, parseClusters } from "./clusters.js";
 import { OBJECT_STORE_DEFAULTS, type ObjectStoreConfig, objectStoreConfig, objectStoreKeys } from "./object-store.js";
 
@@ -24,7 +24,7 @@ const schema = z.object({
   lowSpaceRatio: z.coerce.number().min(0).max(0.5),
   logLevel: z.enum(["fatal", "error", "warn", "info", "debug", "trace"]),
   metricsAddress: z.string(),
-  crashAt: z.enum(["", ...STEPS, ...OBJECT_STEPS]),
+  crashAt: z.enum(["", ...ALL_STEPS]),
   clusters: z.unknown(),
   ...objectStoreKeys,
 });

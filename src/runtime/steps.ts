@@ -118,7 +118,41 @@ export const OBJECT_STEPS = [
   "object-sweep/removed",
 ] as const satisfies readonly string[];
 
-export type Step = (typeof STEPS)[number] | (typeof OBJECT_STEPS)[number];
+/** The CephFS engine's: the next controller goes on from each of them. */
+export const CEPHFS_STEPS = [
+  "cephfs-create/claimed",
+  "cephfs-create/made",
+  "cephfs-create/recorded",
+  "cephfs-copy/claimed",
+  "cephfs-copy/cut",
+  "cephfs-copy/begun",
+  "cephfs-copy/sized",
+  "cephfs-copy/source-freed",
+  "cephfs-copy/recorded",
+  "cephfs-delete/marked",
+  "cephfs-delete/revoked",
+  "cephfs-delete/removed",
+  "cephfs-delete/forgotten",
+  "cephfs-expand/grown",
+  "cephfs-expand/recorded",
+  "cephfs-publish/recorded",
+  "cephfs-publish/authorized",
+  "cephfs-publish/key-kept",
+  "cephfs-unpublish/key-gone",
+  "cephfs-unpublish/revoked",
+  "cephfs-unpublish/recorded",
+  "cephfs-snapshot/claimed",
+  "cephfs-snapshot/cut",
+  "cephfs-snapshot/recorded",
+  "cephfs-delete-snapshot/marked",
+  "cephfs-delete-snapshot/removed",
+  "cephfs-delete-snapshot/forgotten",
+] as const satisfies readonly string[];
+
+/** Whatever service they are of: what GRANARY_CRASH_AT may be. */
+export const ALL_STEPS = [...STEPS, ...OBJECT_STEPS, ...CEPHFS_STEPS] as const;
+
+export type Step = (typeof ALL_STEPS)[number];
 
 let crashAt: string | undefined;
 
