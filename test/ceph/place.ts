@@ -47,7 +47,7 @@ function testUser(env: ClusterEnv): string {
     ...["mgr", "allow rw"],
     ...[
       "osd",
-      `profile rbd pool=${env.rbd.pool}, allow rw tag cephfs metadata=${filesystem}, allow rw tag cephfs data=${filesystem}`,
+      `profile rbd pool=${env.rbd.pool}, allow rwx tag cephfs metadata=${filesystem}, allow rw tag cephfs data=${filesystem}`,
     ],
     ...["mds", "allow *"],
   ];
