@@ -13,14 +13,21 @@ const Place = z.object({
   readonly: z.boolean(),
 });
 
-const Shape = z.object({
-  volumeId: z.string(),
-  image: z.string(),
-  /** `<st_dev>:<st_ino>` of the image: finds its loop devices even when it is gone. */
-  identity: z.string(),
-  stages: z.record(z.string(), Place),
-  targets: z.record(z.string(), Place),
-});
+const Shape = z
+  .object({
+    volumeId: z.string(),
+    publishContext: z.record(z.string(), z.string()).optional(),
+    /** The local image, as earlier releases recorded it. */
+    image: z.string().optional(),
+    /** The engine's own (src/engines/attacher.ts): finds the volume's devices even when the volume is gone. */
+    identity: z.string(),
+    stages: z.record(z.string(), Place),
+    targets: z.record(z.string(), Place),
+  })
+  .transform(({ image, publishContext, ...rest }) => ({
+    ...rest,
+    publishContext: publishContext ?? (image === undefined ? {} : { image }),
+  }));
 
 export type Place = z.infer<typeof Place>;
 
