@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Attacher, Device } from "../src/engines/attacher.js";
+import type { AttacherSet } from "../src/engines/attacher-set.js";
 import type { Context } from "../src/engines/types.js";
 import { messageOf } from "../src/errors/storage-error.js";
 import { isOurs } from "../src/model/volume-id.js";
@@ -29,6 +30,18 @@ export async function recoverInterrupted(env: NodeEnvironment, log: Logger): Pro
       log.error({ volumeId, error: messageOf(error) }, "the volume could not be settled; run granary doctor");
     }
   }
+}
+
+/** What a crash left of volumes that no record names: each engine knows its own. */
+export async function healLeftovers(env: NodeEnvironment, attachers: AttacherSet, log: Logger): Promise<void> {
+  const known = (await env.state.all()).map((volume) => ({
+    ref: refOf(volume.volumeId, volume),
+    identity: volume.identity,
+  }));
+  const ctx: Context = { signal: AbortSignal.timeout(RECOVER_MS), requestId: "recover", log };
+  await attachers.heal(ctx, known).catch((error: unknown) => {
+    log.error({ error: messageOf(error) }, "what a crash left on this node could not be looked at; run granary doctor");
+  });
 }
 
 async function settleVolume(env: NodeEnvironment, ctx: Context, volumeId: string): Promise<void> {

@@ -14,7 +14,7 @@ import { getVolumeStats } from "./get-volume-stats.js";
 import { interruptions } from "./interruption.js";
 import { nodeState } from "./node-state.js";
 import { publishVolume } from "./publish-volume.js";
-import { recoverInterrupted } from "./recover.js";
+import { healLeftovers, recoverInterrupted } from "./recover.js";
 import { stageVolume } from "./stage-volume.js";
 import { unpublishVolume } from "./unpublish-volume.js";
 import { unstageVolume } from "./unstage-volume.js";
@@ -49,7 +49,11 @@ function environmentOf(options: NodeOptions): NodeEnvironment {
 }
 
 /** What a node does before it serves: finishes or undoes what a crash cut off. */
-export const recoverNode = (options: NodeOptions, log: Logger) => recoverInterrupted(environmentOf(options), log);
+export async function recoverNode(options: NodeOptions, log: Logger): Promise<void> {
+  const env = environmentOf(options);
+  await recoverInterrupted(env, log);
+  await healLeftovers(env, options.attachers, log);
+}
 
 /** The CSI Node service's unary handlers, by RPC name. They throw StorageError, and anything else only by a bug. */
 export function nodeHandlers(options: NodeOptions) {
