@@ -41,7 +41,7 @@ async function changed(
     if (change.generation !== undefined && !isGeneration(change.generation, found))
       throw refused("conflict", "the object has changed since it was looked at; try again");
     checkRetentionChange(found.record, change);
-    const record = changedRecord(found.record, change);
+    const record = { ...changedRecord(found.record, change), modifiedMs: found.version.lastModifiedMs };
     try {
       await write(place, ctx, bucket, key, found, record);
       return { ...found.version, attributes: record.attributes };

@@ -42,6 +42,8 @@ export function sourceHeaders(place: Place, { bucket, key, found }: Source): Rec
   return {
     "x-amz-copy-source": `/${name}/${key.split("/").map(uriEscaped).join("/")}${versionId}`,
     "x-amz-copy-source-if-match": found.upstreamEtag,
+    // Ceph 16 knows the condition by this name alone.
+    "x-amz-copy-if-match": found.upstreamEtag,
   };
 }
 

@@ -18,6 +18,7 @@ export interface Found {
   readonly record: VersionRecord;
   /** Of the bytes as the upstream knows them: what its conditions compare. */
   readonly upstreamEtag: string;
+  readonly upstreamModifiedMs: number;
   /** The state of the note that has the record; undefined where the header has it. */
   readonly noteEtag: string | undefined;
 }
@@ -43,9 +44,9 @@ export const listedGeneration = (versionId: string, etag: string, modifiedMs: nu
   `${versionId}:${etag}:${Math.floor(modifiedMs / 1000)}`;
 
 /** Whether a version is the one that a caller looked at: by its own generation, or by what a listing said of it. */
-export function isGeneration(asked: string, { version, upstreamEtag }: Found): boolean {
+export function isGeneration(asked: string, { version, upstreamEtag, upstreamModifiedMs }: Found): boolean {
   if (asked === version.generation) return true;
-  return asked === listedGeneration(version.versionId, upstreamEtag, version.lastModifiedMs);
+  return asked === listedGeneration(version.versionId, upstreamEtag, upstreamModifiedMs);
 }
 
 /** The version that an answer of GET or HEAD speaks of. `sizeBytes`: of the whole object. */
@@ -60,16 +61,17 @@ export async function foundIn(
   const versionId =
     bucket.versioning === "off" ? NULL_VERSION : (headerOf(headers, "x-amz-version-id") ?? NULL_VERSION);
   const upstreamEtag = unquoted(headers.etag);
-  const lastModifiedMs = timeOf(headers["last-modified"]);
-  const listed = listedGeneration(versionId, upstreamEtag, lastModifiedMs);
+  const upstreamModifiedMs = timeOf(headers["last-modified"]);
+  const listed = listedGeneration(versionId, upstreamEtag, upstreamModifiedMs);
   const { record, noteEtag } = await recordIn(place, ctx, bucket, key, headers, listed);
+  const lastModifiedMs = record.modifiedMs ?? upstreamModifiedMs;
   const version: ObjectVersion = {
     ...{ key, versionId, isLatest: true, deleteMarker: false, lastModifiedMs },
     ...{ etag: record.etag ?? upstreamEtag, sizeBytes, checksum: record.checksum, generation: record.generation },
     ...{ storageClass: record.attributes.storageClass, ownerId: record.attributes.ownerId },
     ...{ attributes: record.attributes, partsCount: record.partsCount },
   };
-  return { version, record, upstreamEtag, noteEtag };
+  return { version, record, upstreamEtag, upstreamModifiedMs, noteEtag };
 }
 
 async function recordIn(

@@ -47,14 +47,16 @@ export class Notes {
   async write(ctx: Context, key: string, value: unknown, condition: NoteCondition): Promise<string> {
     const headers: Record<string, string> = { "content-type": "application/json" };
     if (condition === "new") headers["if-none-match"] = "*";
-    else if (condition !== "any") headers["if-match"] = `"${condition.etag}"`;
+    // Without quotes: Ceph 16 compares a PUT's with the bare ETag.
+    else if (condition !== "any") headers["if-match"] = condition.etag;
     const body = Buffer.from(JSON.stringify(value));
     const request = { method: "PUT", bucket: this.#bucket, key, headers, body } as const;
     const response = await this.#client.send(ctx, request);
     const text = await textOf(response);
     if (response.status === 200) return unquoted(response.headers.etag);
-    // Ceph: 404 where If-Match names what is not there.
-    const lost = condition !== "any" && [404, 409, 412].includes(response.status) && !text.includes("NoSuchBucket");
+    // Ceph: 404 where If-Match names what is not there, 500 of some that race.
+    const lost =
+      condition !== "any" && [404, 409, 412, 500].includes(response.status) && !text.includes("NoSuchBucket");
     throw lost ? refused("conflict", "the note has changed") : failureOfAnswer(request, response.status, text);
   }
 

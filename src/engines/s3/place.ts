@@ -20,10 +20,11 @@ export interface Place {
 export const upstreamName = ({ client }: Place, bucket: string): string =>
   upstreamBucket(client.settings.prefix, bucket);
 
-/** @throws key-too-long */
+/** @throws key-too-long; invalid-argument for the one byte that Ceph takes for the end of a key, and refuses */
 export function checkKey(key: string): void {
   const bytes = Buffer.byteLength(key);
   if (bytes > MAX_KEY_BYTES) throw refused("key-too-long", `the key has ${bytes} bytes: at most ${MAX_KEY_BYTES}`);
+  if (key.includes("\0")) throw invalid("the upstream takes no key with a NUL byte in it");
 }
 
 /** @throws object-too-large where the declared length says so */

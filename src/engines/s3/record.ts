@@ -13,6 +13,8 @@ export interface VersionRecord {
   readonly checksum: Checksum | null;
   readonly partsCount: number;
   readonly attributes: ObjectAttributes;
+  /** Where the upstream's time is not the version's: Ceph takes a change of its tags for one of the version. */
+  readonly modifiedMs?: number;
 }
 
 /** The header that rides with each version upstream: its record, or that it lies in a note. */
@@ -30,6 +32,7 @@ interface Written {
   /** Algorithm, F or C, value. */
   c?: [string, string, string];
   n?: number;
+  m?: number;
   o: string;
   t: string;
   s?: Pairs;
@@ -51,6 +54,7 @@ export function writtenRecord(record: VersionRecord): Written {
     ...(etag === null ? {} : { e: etag }),
     ...(checksum ? { c: [checksum.algorithm, checksum.type === "COMPOSITE" ? "C" : "F", checksum.value] } : {}),
     ...(partsCount === 0 ? {} : { n: partsCount }),
+    ...(record.modifiedMs === undefined ? {} : { m: record.modifiedMs }),
     o: ownerId,
     t: contentType,
     ...(system.length === 0 ? {} : { s: system }),
@@ -64,11 +68,14 @@ export function writtenRecord(record: VersionRecord): Written {
 }
 
 export function readRecord(written: Written): VersionRecord {
-  const { g, e, c, n } = written;
+  const { g, e, c, n, m } = written;
   const checksum: Checksum | null = c
     ? { algorithm: c[0] as ChecksumAlgorithm, type: c[1] === "C" ? "COMPOSITE" : "FULL_OBJECT", value: c[2] }
     : null;
-  return { generation: g, etag: e ?? null, checksum, partsCount: n ?? 0, attributes: attributesOf(written) };
+  return {
+    ...{ generation: g, etag: e ?? null, checksum, partsCount: n ?? 0, attributes: attributesOf(written) },
+    ...(m === undefined ? {} : { modifiedMs: m }),
+  };
 }
 
 function attributesOf({ o, t, s, u, k, x, a, r, l }: Written): ObjectAttributes {
