@@ -1,9 +1,10 @@
 import { lstat } from "node:fs/promises";
 import type { NodePublishVolumeRequest__Output } from "../proto/gen/csi/v1/NodePublishVolumeRequest.js";
-import type { Attacher, NodeRef } from "../src/engines/attacher.js";
+import { attachImage, type ImageRef, proveImage } from "../src/engines/local/attacher.js";
 import type { Context } from "../src/engines/types.js";
 import { StorageError } from "../src/errors/storage-error.js";
 import { type Capability, MULTI_NODE } from "../src/model/volume.js";
+import type { Loop } from "../src/os/loop.js";
 import { bindMount, mountAt, remountReadonly } from "../src/os/mount.js";
 import { step } from "../src/runtime/steps.js";
 import type { NodeEnvironment } from "./environment.js";
@@ -11,8 +12,8 @@ import { isEphemeral, publishEphemeral } from "./ephemeral.js";
 import { applyMountGroup, makeMountPoint } from "./filesystem-mount.js";
 import type { NodeVolume, Place } from "./node-state.js";
 import { cleanPath } from "./paths.js";
-import { capabilityDigest, capabilityOf, isReadonly, ownId, required } from "./requests.js";
-import { busyPath, liveTargets, lookAt, type Presence, presenceOf, proveSame } from "./truth.js";
+import { capabilityDigest, capabilityOf, imageRef, isReadonly, ownId, required } from "./requests.js";
+import { busyPath, currentLoops, liveTargets, lookAt, proveInUse } from "./truth.js";
 
 const refuse = (message: string) => new StorageError("failed-precondition", message);
 
@@ -29,19 +30,16 @@ export async function publishVolume(
   ownId(volumeId);
   if (request.staging_target_path === "") throw refuse("staging_target_path is required: stage the volume first");
   const staging = cleanPath("staging_target_path", request.staging_target_path);
-  const attacher = env.attacherOf(volumeId);
+  const ref = imageRef(env.poolDir, volumeId, request.publish_context);
   await env.exclusive(volumeId, "NodePublishVolume", async () => {
     step("node-publish/begun");
     const volume = await env.state.read(volumeId);
-    // As it was staged, where this request has no context of its own.
-    const given = Object.keys(request.publish_context).length > 0;
-    const ref: NodeRef = { volumeId, publishContext: given ? request.publish_context : (volume?.publishContext ?? {}) };
-    const identity = await attacher.prove(ctx, ref);
+    await proveImage(ref);
     const stage = volume?.stages[staging];
     if (!volume || !stage) throw refuse(`the volume is not staged at ${staging}; stage it first`);
     if (stage.access !== capability.access.type)
       throw refuse(`the volume is staged as ${stage.access}, not ${capability.access.type}`);
-    proveSame(ref, identity, volume.identity);
+    await proveInUse(ref, volume.identity);
     const readonly = request.readonly || isReadonly(capability) || stage.readonly;
     const place: Place = {
       access: stage.access,
@@ -49,8 +47,8 @@ export async function publishVolume(
       mode: capability.mode,
       readonly,
     };
-    const presence = await presenceOf(attacher, ctx, ref, volume);
-    const live = await liveTargets(volume, presence);
+    const loops = await currentLoops(env, ctx.signal, volume, ref.image);
+    const live = await liveTargets(volume, loops);
     if (alreadyThere(live, target, place)) {
       await finishReadonly(env, ctx.signal, target, place);
       return;
@@ -61,7 +59,7 @@ export async function publishVolume(
     await env.state.write(next);
     step("node-publish/recorded");
     try {
-      await bindTarget(env, ctx, { attacher, ref, staging, target, readonly, capability, presence });
+      await bindTarget(env, ctx.signal, { ref, staging, target, readonly, capability, loops });
     } catch (error) {
       // With nothing made there, no unpublish need come for it.
       if (!(await exists(target))) await env.state.write({ ...volume, targets: live });
@@ -78,26 +76,24 @@ const exists = (path: string) =>
   );
 
 interface Binding {
-  attacher: Attacher;
-  ref: NodeRef;
+  ref: ImageRef;
   staging: string;
   target: string;
   readonly: boolean;
   capability: Capability;
-  presence: Presence;
+  loops: readonly Loop[];
 }
 
-async function bindTarget(env: NodeEnvironment, ctx: Context, binding: Binding): Promise<void> {
-  const { attacher, ref, staging, target, readonly, capability, presence } = binding;
-  const { signal } = ctx;
+async function bindTarget(env: NodeEnvironment, signal: AbortSignal, binding: Binding): Promise<void> {
+  const { ref, staging, target, readonly, capability, loops } = binding;
   if (capability.access.type === "mount") {
-    const found = await lookAt(staging, presence);
+    const found = await lookAt(staging, loops);
     if (found.type !== "mount") throw refuse(`the volume is no longer mounted at ${staging}; stage it again`);
     await publishFolder(env, signal, staging, target, readonly, capability.access.volumeMountGroup);
-  } else if (attacher.type === "device") {
-    const { device } = await attacher.attach(ctx, ref, readonly);
+  } else {
+    const loop = await attachImage(env.exec, signal, ref, readonly);
     await makeMountPoint(target, "file");
-    await bindMount(env.exec, signal, device, target);
+    await bindMount(env.exec, signal, loop.device, target);
     step("node-publish/bound");
   }
 }

@@ -147,7 +147,7 @@ async function serveMetrics(
   log: Logger,
   parts: {
     engine: LocalObjectEngine;
-    reclaim: Pick<Reclaim, "processEnded" | "stuck">;
+    reclaim: Pick<Reclaim, "processEnded">;
     workers: WorkerProcesses<WorkerAnswer>;
     /** What a scrub found, which runs in this process. */
     damage: { readonly found: number };
@@ -164,8 +164,7 @@ async function serveMetrics(
     async text() {
       const { contentType, body } = await own.text();
       const here = { operations: {}, damaged: damage.found, connections: 0 };
-      const requests = figuresText(addFigures([before, here, ...(await workers.ask(ASK_MS))]));
-      return { contentType, body: body + requests + stuckText(reclaim.stuck) };
+      return { contentType, body: body + figuresText(addFigures([before, here, ...(await workers.ask(ASK_MS))])) };
     },
   };
   process.on("message", (message: ParentMessage) => {
@@ -175,12 +174,6 @@ async function serveMetrics(
     engine.probe({ signal: AbortSignal.timeout(ASK_MS), requestId: "readyz", log }),
   );
 }
-
-const stuckText = (stuck: number) =>
-  `# HELP granary_s3_unremoved_files Files of deleted objects, and folders, that could not be removed; they are tried again
-# TYPE granary_s3_unremoved_files gauge
-granary_s3_unremoved_files ${stuck}
-`;
 
 function runLifecycle(config: Config, engine: LocalObjectEngine, settings: GatewaySettings, log: Logger) {
   return every(config.lifecycleIntervalMs, async (signal) => {

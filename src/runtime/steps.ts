@@ -149,8 +149,19 @@ export const CEPHFS_STEPS = [
   "cephfs-delete-snapshot/forgotten",
 ] as const satisfies readonly string[];
 
+/** Buckets of the engine on an upstream S3 service: the next gateway goes on from each of them. */
+export const UPSTREAM_STEPS = [
+  "upstream-bucket/claimed",
+  "upstream-bucket/made",
+  "upstream-bucket/changed",
+  "upstream-bucket/versioning-set",
+  "upstream-bucket/deleting",
+  "upstream-bucket/removed",
+  "upstream-bucket/notes-removed",
+] as const satisfies readonly string[];
+
 /** Whatever service they are of: what GRANARY_CRASH_AT may be. */
-export const ALL_STEPS = [...STEPS, ...OBJECT_STEPS, ...CEPHFS_STEPS] as const;
+export const ALL_STEPS = [...STEPS, ...OBJECT_STEPS, ...CEPHFS_STEPS, ...UPSTREAM_STEPS] as const;
 
 export type Step = (typeof ALL_STEPS)[number];
 

@@ -1,4 +1,5 @@
 import type { User } from "../../identity-store.js";
+import { frozenUser } from "../../user-change.js";
 import { readU64, writeU64 } from "./codec.js";
 
 /** A user's record: the revision, and the rest as JSON: it is parsed once for a revision. */
@@ -16,14 +17,6 @@ export const userRevisionIn = (record: Buffer): number => readU64(record, 0);
 
 export function decodeUser(record: Buffer): User {
   return frozenUser(JSON.parse(record.toString("utf8", REST_AT)) as User);
-}
-
-export function frozenUser(user: User): User {
-  return Object.freeze({
-    ...user,
-    keys: Object.freeze(user.keys.map((key) => Object.freeze(key))),
-    policies: Object.freeze(user.policies.map((policy) => Object.freeze(policy))),
-  });
 }
 
 const MAX_INDEXED_BYTES = 1024;

@@ -1,9 +1,10 @@
 import { invalid, notFound, StorageError } from "../../../../errors/storage-error.js";
-import type { AccessKey, User, UserChange } from "../../../identity-store.js";
+import type { User } from "../../../identity-store.js";
+import { changedUser, frozenUser, policiesByName } from "../../../user-change.js";
 import { decodeBucket } from "../bucket-records.js";
 import type { Operations } from "../protocol.js";
 import { copyOf } from "../tables.js";
-import { decodeUser, encodeUser, frozenUser, indexKey, userKey } from "../user-records.js";
+import { decodeUser, encodeUser, indexKey, userKey } from "../user-records.js";
 import type { Store } from "./store.js";
 
 type IndexKind = "access-key" | "id" | "email";
@@ -20,7 +21,7 @@ export function createUser(store: Store, request: Operations["createUser"]["requ
   const keys = new Set(request.keys.map(({ id }) => id));
   if (keys.size !== request.keys.length) throw invalid("a user's access keys differ from each other");
   for (const id of keys) checkFree(store, "access-key", id);
-  const user = frozenUser({ ...request, policies: byName(request.policies), revision: store.nextSequence() });
+  const user = frozenUser({ ...request, policies: policiesByName(request.policies), revision: store.nextSequence() });
   index(store, "id", user.id, user.name);
   if (user.email !== "") index(store, "email", user.email, user.name);
   for (const id of keys) index(store, "access-key", id, user.name);
@@ -53,15 +54,7 @@ function existing(store: Store, name: string): User {
 export function changeUser(store: Store, { name, change }: Operations["changeUser"]["request"]): User {
   const before = existing(store, name);
   const { addKey, email } = change;
-  const changed = frozenUser({
-    ...before,
-    displayName: change.displayName ?? before.displayName,
-    email: email ?? before.email,
-    disabled: change.disabled ?? before.disabled,
-    keys: changedKeys(before.keys, change),
-    policies: changedPolicies(before.policies, change),
-    revision: store.nextSequence(),
-  });
+  const changed = changedUser(before, change, store.nextSequence());
   if (addKey) checkFree(store, "access-key", addKey.id);
   if (email !== undefined && email !== before.email) {
     if (email !== "") checkFree(store, "email", email);
@@ -73,26 +66,6 @@ export function changeUser(store: Store, { name, change }: Operations["changeUse
   store.tables.users.putSync(userKey(name) as Buffer, encodeUser(changed));
   return changed;
 }
-
-function changedKeys(keys: readonly AccessKey[], { addKey, removeKey, changeKey }: UserChange): readonly AccessKey[] {
-  for (const id of [removeKey, changeKey?.id])
-    if (id !== undefined && !keys.some((key) => key.id === id))
-      throw notFound(`the user has no access key ${JSON.stringify(id)}`);
-  const kept = keys
-    .filter(({ id }) => id !== removeKey)
-    .map((key) => (key.id === changeKey?.id ? { ...key, disabled: changeKey.disabled } : key));
-  return addKey ? [...kept, addKey] : kept;
-}
-
-function changedPolicies(policies: User["policies"], { attach, detach }: UserChange): User["policies"] {
-  if (detach !== undefined && !policies.some(({ name }) => name === detach))
-    throw notFound(`the user has no policy ${JSON.stringify(detach)}`);
-  const kept = policies.filter(({ name }) => name !== detach && name !== attach?.name);
-  return attach ? byName([...kept, attach]) : kept;
-}
-
-const byName = (policies: User["policies"]): User["policies"] =>
-  [...policies].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
 
 export function deleteUser(store: Store, { name }: { name: string }): null {
   const user = existing(store, name);
