@@ -1,17 +1,17 @@
 import { access, mkdir, open, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { NodePublishVolumeRequest__Output } from "../proto/gen/csi/v1/NodePublishVolumeRequest.js";
-import { attachImage, detachImage, ensureFilesystem } from "../src/engines/local/attacher.js";
 import type { Context } from "../src/engines/types.js";
 import { invalid, StorageError } from "../src/errors/storage-error.js";
 import type { Capability } from "../src/model/volume.js";
 import { unmount } from "../src/os/mount.js";
 import { step } from "../src/runtime/steps.js";
+import { ensureFilesystem } from "./ensure-filesystem.js";
 import type { NodeEnvironment } from "./environment.js";
 import { applyMountGroup, mountFilesystem } from "./filesystem-mount.js";
 import { bytesOf } from "./quantity.js";
 import { isReadonly, volumeContextOf } from "./requests.js";
-import { busyPath, currentLoops, lookAt } from "./truth.js";
+import { busyPath, lookAt, presenceOfDevices, refOf } from "./truth.js";
 import { removeTarget } from "./unpublish-volume.js";
 
 /*
@@ -28,8 +28,7 @@ export const isEphemeralId = (volumeId: string) => EPHEMERAL_ID.test(volumeId);
 export const isEphemeral = (context: Readonly<Record<string, string>>) =>
   context["csi.storage.k8s.io/ephemeral"] === "true";
 
-export const ephemeralImage = (env: NodeEnvironment, volumeId: string) =>
-  join(env.stateDir, "ephemeral", volumeId, "image");
+export const ephemeralImage = (stateDir: string, volumeId: string) => join(stateDir, "ephemeral", volumeId, "image");
 
 export async function publishEphemeral(
   env: NodeEnvironment,
@@ -48,25 +47,25 @@ export async function publishEphemeral(
   const context = volumeContextOf(request.volume_context, capability);
   const size = request.volume_context.size;
   const sizeBytes = size ? bytesOf(size) : DEFAULT_BYTES;
-  const image = ephemeralImage(env, volumeId);
+  const image = ephemeralImage(env.stateDir, volumeId);
   await env.exclusive(volumeId, "NodePublishVolume", async () => {
     await makeImage(image, sizeBytes);
     step("ephemeral-publish/image-made");
-    const ref = { volumeId, image };
-    const loop = await attachImage(env.exec, ctx.signal, ref, false);
+    const ref = refOf(volumeId, undefined);
+    const device = await env.ephemeral.attach(ctx, ref, false);
     step("ephemeral-publish/attached");
-    const found = await lookAt(target, [loop]);
+    const found = await lookAt(target, presenceOfDevices([device]));
     if (found.type === "mount") return;
     if (found.type !== "nothing") throw busyPath(target);
-    const made = await ensureFilesystem(env.exec, ctx.signal, ref, loop.device, {
+    const made = await ensureFilesystem(env.exec, ctx, { attacher: env.ephemeral, ref }, device.device, {
       ...context,
       hasSource: false,
       readonly: false,
     });
     step("ephemeral-publish/formatted");
-    const device = { device: loop.device, deviceBytes: loop.sizeBytes };
     await mountFilesystem(env.exec, ctx.signal, {
-      ...device,
+      device: device.device,
+      deviceBytes: device.sizeBytes,
       ...made,
       path: target,
       readonly: false,
@@ -90,7 +89,7 @@ async function makeImage(image: string, sizeBytes: bigint): Promise<void> {
 
 /** Removes the volume's folder: its image, its format record, and so all that this node knows of it. */
 export const removeEphemeral = (env: NodeEnvironment, volumeId: string) =>
-  rm(dirname(ephemeralImage(env, volumeId)), { recursive: true, force: true });
+  rm(dirname(ephemeralImage(env.stateDir, volumeId)), { recursive: true, force: true });
 
 export async function unpublishEphemeral(
   env: NodeEnvironment,
@@ -98,19 +97,19 @@ export async function unpublishEphemeral(
   volumeId: string,
   target: string,
 ): Promise<object> {
-  const image = ephemeralImage(env, volumeId);
+  const image = ephemeralImage(env.stateDir, volumeId);
   await env.exclusive(volumeId, "NodeUnpublishVolume", async () => {
     const present = await access(dirname(image)).then(
       () => true,
       () => false,
     );
     if (!present) return;
-    const loops = await currentLoops(env, ctx.signal, undefined, image);
-    while ((await lookAt(target, loops)).type === "mount") await unmount(env.exec, ctx.signal, target);
+    const devices = await env.ephemeral.devices(ctx, refOf(volumeId, undefined), undefined);
+    while ((await lookAt(target, presenceOfDevices(devices))).type === "mount")
+      await unmount(env.exec, ctx.signal, target);
     step("ephemeral-unpublish/unmounted");
     await removeTarget(target);
-    const [loop] = loops;
-    if (loop) await detachImage(env.exec, ctx.signal, loop.identity);
+    await env.ephemeral.detach(ctx, devices);
     step("ephemeral-unpublish/detached");
     await removeEphemeral(env, volumeId);
     step("ephemeral-unpublish/removed");

@@ -1,6 +1,6 @@
+import { statfs } from "node:fs/promises";
 import type { NodeExpandVolumeRequest__Output } from "../proto/gen/csi/v1/NodeExpandVolumeRequest.js";
 import type { NodeExpandVolumeResponse } from "../proto/gen/csi/v1/NodeExpandVolumeResponse.js";
-import { attachImage } from "../src/engines/local/attacher.js";
 import type { Context } from "../src/engines/types.js";
 import { invalid, notFound, StorageError } from "../src/errors/storage-error.js";
 import { FS_TYPES } from "../src/model/volume.js";
@@ -26,14 +26,18 @@ export async function expandVolume(
   if (wanted < 0n || limit < 0n) throw invalid("capacity_range must not be negative");
   if (!(isOurs(volumeId, "v") || isEphemeralId(volumeId))) throw notFound("no volume of that id");
   return env.exclusive(volumeId, "NodeExpandVolume", async () => {
-    const { found, image } = await locateVolume(env, ctx.signal, volumeId, path);
-    await proveInUse({ volumeId, image }, found.loop.identity);
-    const loop = await attachImage(env.exec, ctx.signal, { volumeId, image }, found.loop.readonly);
+    const { found, ref, attacher } = await locateVolume(env, ctx, volumeId, path);
+    if (attacher.type === "filesystem" || !found.device) {
+      const { blocks, bsize } = await statfs(path, { bigint: true });
+      return { capacity_bytes: String(blocks * bsize) };
+    }
+    await proveInUse(attacher, ctx, ref, found.device.identity);
+    const device = await attacher.attach(ctx, ref, found.device.readonly);
     step("node-expand/device-grown");
-    if (loop.sizeBytes < wanted) {
+    if (device.sizeBytes < wanted) {
       throw new StorageError(
         "out-of-range",
-        `the volume has ${loop.sizeBytes} bytes: expand it with ControllerExpandVolume first`,
+        `the volume has ${device.sizeBytes} bytes: expand it with ControllerExpandVolume first`,
       );
     }
     if (found.type === "mount") {
@@ -42,14 +46,14 @@ export async function expandVolume(
         throw new StorageError("failed-precondition", `a ${found.entry.fsType} filesystem cannot be expanded`);
       if (!found.entry.superOptions.includes("ro")) {
         await growIfSmaller(env.exec, ctx.signal, {
-          device: loop.device,
+          device: device.device,
           mountPoint: path,
           fsType,
-          deviceBytes: loop.sizeBytes,
+          deviceBytes: device.sizeBytes,
         });
         step("node-expand/filesystem-grown");
       }
     }
-    return { capacity_bytes: String(loop.sizeBytes) };
+    return { capacity_bytes: String(device.sizeBytes) };
   });
 }

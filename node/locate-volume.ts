@@ -1,14 +1,17 @@
+import type { Attacher, NodeRef } from "../src/engines/attacher.js";
+import type { Context } from "../src/engines/types.js";
 import { notFound, type StorageError } from "../src/errors/storage-error.js";
 import { isOurs } from "../src/model/volume-id.js";
 import type { NodeEnvironment } from "./environment.js";
-import { ephemeralImage, isEphemeralId } from "./ephemeral.js";
+import { isEphemeralId } from "./ephemeral.js";
 import type { NodeVolume } from "./node-state.js";
 import { cleanPath } from "./paths.js";
-import { currentLoops, type Found, imageOf, lookAt } from "./truth.js";
+import { type Found, lookAt, presenceOf, refOf } from "./truth.js";
 
 export interface Located {
   found: Extract<Found, { type: "mount" | "block" }>;
-  image: string;
+  ref: NodeRef;
+  attacher: Attacher;
   volume: NodeVolume | undefined;
 }
 
@@ -19,7 +22,7 @@ export interface Located {
  */
 export async function locateVolume(
   env: NodeEnvironment,
-  signal: AbortSignal,
+  ctx: Context,
   volumeId: string,
   volumePath: string,
 ): Promise<Located> {
@@ -28,14 +31,16 @@ export async function locateVolume(
   if (!(ephemeral || isOurs(volumeId, "v"))) throw nowhere;
   const path = pathOr(volumePath, nowhere);
   const volume = ephemeral ? undefined : await env.state.read(volumeId);
-  const image = ephemeral ? ephemeralImage(env, volumeId) : (volume?.image ?? imageOf(env, volumeId));
-  const loops = await currentLoops(env, signal, volume, image);
-  const found = await lookAt(path, loops);
-  if (found.type === "mount" || found.type === "block") return { found, image, volume };
+  const ref = refOf(volumeId, volume);
+  const attacher = ephemeral ? env.ephemeral : env.attacherOf(volumeId);
+  const presence = await presenceOf(attacher, ctx, ref, volume);
+  const found = await lookAt(path, presence);
+  if (found.type === "mount" || found.type === "block") return { found, ref, attacher, volume };
   // A staged block volume is nowhere in the file system: its record alone says that it is staged at this path.
   const stage = volume?.stages[path];
-  const loop = loops.find((candidate) => candidate.readonly === stage?.readonly);
-  if (stage?.access === "block" && loop) return { found: { type: "block", loop, entry: undefined }, image, volume };
+  const device = presence.devices.find((candidate) => candidate.readonly === stage?.readonly);
+  if (stage?.access === "block" && device)
+    return { found: { type: "block", device, entry: undefined }, ref, attacher, volume };
   throw nowhere;
 }
 

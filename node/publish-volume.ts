@@ -1,10 +1,9 @@
 import { lstat } from "node:fs/promises";
 import type { NodePublishVolumeRequest__Output } from "../proto/gen/csi/v1/NodePublishVolumeRequest.js";
-import { attachImage, type ImageRef, proveImage } from "../src/engines/local/attacher.js";
+import type { Attacher, NodeRef } from "../src/engines/attacher.js";
 import type { Context } from "../src/engines/types.js";
 import { StorageError } from "../src/errors/storage-error.js";
 import { type Capability, MULTI_NODE } from "../src/model/volume.js";
-import type { Loop } from "../src/os/loop.js";
 import { bindMount, mountAt, remountReadonly } from "../src/os/mount.js";
 import { step } from "../src/runtime/steps.js";
 import type { NodeEnvironment } from "./environment.js";
@@ -12,8 +11,8 @@ import { isEphemeral, publishEphemeral } from "./ephemeral.js";
 import { applyMountGroup, makeMountPoint } from "./filesystem-mount.js";
 import type { NodeVolume, Place } from "./node-state.js";
 import { cleanPath } from "./paths.js";
-import { capabilityDigest, capabilityOf, imageRef, isReadonly, ownId, required } from "./requests.js";
-import { busyPath, currentLoops, liveTargets, lookAt, proveInUse } from "./truth.js";
+import { capabilityDigest, capabilityOf, isReadonly, ownId, required } from "./requests.js";
+import { busyPath, liveTargets, lookAt, type Presence, presenceOf, proveSame } from "./truth.js";
 
 const refuse = (message: string) => new StorageError("failed-precondition", message);
 
@@ -30,16 +29,19 @@ export async function publishVolume(
   ownId(volumeId);
   if (request.staging_target_path === "") throw refuse("staging_target_path is required: stage the volume first");
   const staging = cleanPath("staging_target_path", request.staging_target_path);
-  const ref = imageRef(env.poolDir, volumeId, request.publish_context);
+  const attacher = env.attacherOf(volumeId);
   await env.exclusive(volumeId, "NodePublishVolume", async () => {
     step("node-publish/begun");
     const volume = await env.state.read(volumeId);
-    await proveImage(ref);
+    // As it was staged, where this request has no context of its own.
+    const given = Object.keys(request.publish_context).length > 0;
+    const ref: NodeRef = { volumeId, publishContext: given ? request.publish_context : (volume?.publishContext ?? {}) };
+    const identity = await attacher.prove(ctx, ref);
     const stage = volume?.stages[staging];
     if (!volume || !stage) throw refuse(`the volume is not staged at ${staging}; stage it first`);
     if (stage.access !== capability.access.type)
       throw refuse(`the volume is staged as ${stage.access}, not ${capability.access.type}`);
-    await proveInUse(ref, volume.identity);
+    proveSame(ref, identity, volume.identity);
     const readonly = request.readonly || isReadonly(capability) || stage.readonly;
     const place: Place = {
       access: stage.access,
@@ -47,8 +49,8 @@ export async function publishVolume(
       mode: capability.mode,
       readonly,
     };
-    const loops = await currentLoops(env, ctx.signal, volume, ref.image);
-    const live = await liveTargets(volume, loops);
+    const presence = await presenceOf(attacher, ctx, ref, volume);
+    const live = await liveTargets(volume, presence);
     if (alreadyThere(live, target, place)) {
       await finishReadonly(env, ctx.signal, target, place);
       return;
@@ -59,7 +61,7 @@ export async function publishVolume(
     await env.state.write(next);
     step("node-publish/recorded");
     try {
-      await bindTarget(env, ctx.signal, { ref, staging, target, readonly, capability, loops });
+      await bindTarget(env, ctx, { attacher, ref, staging, target, readonly, capability, presence });
     } catch (error) {
       // With nothing made there, no unpublish need come for it.
       if (!(await exists(target))) await env.state.write({ ...volume, targets: live });
@@ -76,24 +78,26 @@ const exists = (path: string) =>
   );
 
 interface Binding {
-  ref: ImageRef;
+  attacher: Attacher;
+  ref: NodeRef;
   staging: string;
   target: string;
   readonly: boolean;
   capability: Capability;
-  loops: readonly Loop[];
+  presence: Presence;
 }
 
-async function bindTarget(env: NodeEnvironment, signal: AbortSignal, binding: Binding): Promise<void> {
-  const { ref, staging, target, readonly, capability, loops } = binding;
+async function bindTarget(env: NodeEnvironment, ctx: Context, binding: Binding): Promise<void> {
+  const { attacher, ref, staging, target, readonly, capability, presence } = binding;
+  const { signal } = ctx;
   if (capability.access.type === "mount") {
-    const found = await lookAt(staging, loops);
+    const found = await lookAt(staging, presence);
     if (found.type !== "mount") throw refuse(`the volume is no longer mounted at ${staging}; stage it again`);
     await publishFolder(env, signal, staging, target, readonly, capability.access.volumeMountGroup);
-  } else {
-    const loop = await attachImage(env.exec, signal, ref, readonly);
+  } else if (attacher.type === "device") {
+    const { device } = await attacher.attach(ctx, ref, readonly);
     await makeMountPoint(target, "file");
-    await bindMount(env.exec, signal, loop.device, target);
+    await bindMount(env.exec, signal, device, target);
     step("node-publish/bound");
   }
 }

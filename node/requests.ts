@@ -1,8 +1,6 @@
 import { createHash } from "node:crypto";
-import { join } from "node:path";
 import { z } from "zod";
 import type { VolumeCapability__Output } from "../proto/gen/csi/v1/VolumeCapability.js";
-import type { ImageRef } from "../src/engines/local/attacher.js";
 import { invalid, notFound, StorageError } from "../src/errors/storage-error.js";
 import { type AccessMode, type Capability, FS_TYPES, type FsType, READ_ONLY } from "../src/model/volume.js";
 import { isOurs } from "../src/model/volume-id.js";
@@ -81,19 +79,4 @@ function mkfsOptionsOf(text: string | undefined): string[] {
       cause: error,
     });
   }
-}
-
-export function imageRef(poolDir: string, volumeId: string, context: Readonly<Record<string, string>>): ImageRef {
-  const image = join(poolDir, "volumes", volumeId, "image");
-  // The id names the image: a publish context of another volume, or one made by hand, must not lead elsewhere.
-  if (context.image && !context.image.endsWith(`/volumes/${volumeId}/image`)) {
-    throw new StorageError("failed-precondition", `publish_context.image is not the image of volume ${volumeId}`);
-  }
-  if (context.sizeBytes && !/^\d+$/.test(context.sizeBytes)) throw invalid("publish_context.sizeBytes is not a number");
-  return {
-    volumeId,
-    image: context.image || image,
-    ...(context.sizeBytes ? { sizeBytes: BigInt(context.sizeBytes) } : {}),
-    ...(context.inode ? { inode: context.inode } : {}),
-  };
 }

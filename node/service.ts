@@ -1,9 +1,12 @@
 import type { Logger } from "pino";
+import type { AttacherSet } from "../src/engines/attacher-set.js";
+import { loopAttacher } from "../src/engines/local/attacher.js";
 import { classifyToolFailure } from "../src/engines/local/tool-failure.js";
 import type { Context } from "../src/engines/types.js";
 import type { Exec } from "../src/os/exec.js";
 import { KeyedLock } from "../src/runtime/keyed-lock.js";
 import type { NodeEnvironment } from "./environment.js";
+import { ephemeralImage } from "./ephemeral.js";
 import { expandVolume } from "./expand-volume.js";
 import { getCapabilities } from "./get-capabilities.js";
 import { getInfo } from "./get-info.js";
@@ -11,15 +14,15 @@ import { getVolumeStats } from "./get-volume-stats.js";
 import { interruptions } from "./interruption.js";
 import { nodeState } from "./node-state.js";
 import { publishVolume } from "./publish-volume.js";
-import { recoverInterrupted } from "./recover.js";
+import { healLeftovers, recoverInterrupted } from "./recover.js";
 import { stageVolume } from "./stage-volume.js";
 import { unpublishVolume } from "./unpublish-volume.js";
 import { unstageVolume } from "./unstage-volume.js";
 
 export interface NodeOptions {
   nodeId: string;
-  /** The pool's folder, whose `volumes/<id>/image` are the images. */
-  poolDir: string;
+  /** The engines' halves on this host. */
+  attachers: AttacherSet;
   /** The node's own records, and its ephemeral volumes. */
   stateDir: string;
   exec: Exec;
@@ -31,7 +34,14 @@ function environmentOf(options: NodeOptions): NodeEnvironment {
   const lock = new KeyedLock();
   const marks = interruptions(options.stateDir);
   return {
-    ...options,
+    nodeId: options.nodeId,
+    stateDir: options.stateDir,
+    exec: options.exec,
+    attacherOf: (volumeId) => options.attachers.forId(volumeId),
+    ephemeral: loopAttacher(options.exec, ({ volumeId }) => ({
+      volumeId,
+      image: ephemeralImage(options.stateDir, volumeId),
+    })),
     state: nodeState(options.stateDir),
     interruptions: marks,
     exclusive: (volumeId, operation, work) => lock.run([volumeId], operation, () => marks.guard(volumeId, work)),
@@ -39,7 +49,11 @@ function environmentOf(options: NodeOptions): NodeEnvironment {
 }
 
 /** What a node does before it serves: finishes or undoes what a crash cut off. */
-export const recoverNode = (options: NodeOptions, log: Logger) => recoverInterrupted(environmentOf(options), log);
+export async function recoverNode(options: NodeOptions, log: Logger): Promise<void> {
+  const env = environmentOf(options);
+  await recoverInterrupted(env, log);
+  await healLeftovers(env, options.attachers, log);
+}
 
 /** The CSI Node service's unary handlers, by RPC name. They throw StorageError, and anything else only by a bug. */
 export function nodeHandlers(options: NodeOptions) {

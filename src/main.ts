@@ -9,6 +9,7 @@ import { demoCommand } from "./cli/demo.js";
 import { describeCommand } from "./cli/describe.js";
 import { doctorCommand } from "./cli/doctor.js";
 import { getCommand } from "./cli/get.js";
+import { migrateCommand } from "./cli/migrate.js";
 import { objectCommand } from "./cli/object-scrub.js";
 import { objectstoreCommand } from "./cli/objectstore.js";
 import { objectstoreWorkerCommand } from "./cli/objectstore-worker.js";
@@ -38,6 +39,7 @@ program.addCommand(describeCommand());
 program.addCommand(userCommand());
 program.addCommand(bucketCommand());
 program.addCommand(objectCommand());
+program.addCommand(migrateCommand());
 program.addCommand(doctorCommand());
 program.addCommand(demoCommand());
 

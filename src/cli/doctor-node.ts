@@ -2,7 +2,7 @@ import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { interruptions, MARKERS } from "../../node/interruption.js";
 import { type NodeVolume, nodeState } from "../../node/node-state.js";
-import { lookAt } from "../../node/truth.js";
+import { lookAt, presenceOfDevices } from "../../node/truth.js";
 import { messageOf } from "../errors/storage-error.js";
 import type { Finding } from "../model/finding.js";
 import type { Volume } from "../model/volume.js";
@@ -43,7 +43,7 @@ export async function checkNode(scene: NodeScene) {
   const { known, findings } = await readNodeRecords(scene.stateDir);
   const own = ownLoops(scene);
   const ofVolume = (volume: NodeVolume) =>
-    scene.loops.filter((loop) => loop.identity === volume.identity || loop.backingPath === volume.image);
+    scene.loops.filter((loop) => loop.identity === volume.identity || loop.backingPath === volume.publishContext.image);
   for (const volume of known) {
     findings.push(...checkKnownVolume(scene.volumes, volume));
     findings.push(...(await checkPlaces(volume, ofVolume(volume))));
@@ -103,14 +103,15 @@ function checkKnownVolume(volumes: readonly Volume[] | undefined, { volumeId, st
 
 async function checkPlaces(volume: NodeVolume, loops: readonly Loop[]): Promise<Finding[]> {
   const findings: Finding[] = [];
+  const presence = presenceOfDevices(loops);
   for (const [path, place] of Object.entries(volume.stages)) {
-    const found = place.access === "mount" ? (await lookAt(path, loops)).type === "mount" : loops.length > 0;
+    const found = place.access === "mount" ? (await lookAt(path, presence)).type === "mount" : loops.length > 0;
     if (found) continue;
     const what = `volume ${volume.volumeId} is recorded as staged there, and ${place.access === "mount" ? "is not mounted" : "has no loop device"}`;
     findings.push(at("stage-missing", path, what, "stage it again (NodeStageVolume), or unstage it"));
   }
   for (const [path, place] of Object.entries(volume.targets)) {
-    if ((await lookAt(path, loops)).type === place.access) continue;
+    if ((await lookAt(path, presence)).type === place.access) continue;
     const what = `volume ${volume.volumeId} is recorded as published there, and is not`;
     findings.push(at("target-missing", path, what, "publish it again (NodePublishVolume), or unpublish it"));
   }

@@ -147,7 +147,7 @@ async function serveMetrics(
   log: Logger,
   parts: {
     engine: LocalObjectEngine;
-    reclaim: Pick<Reclaim, "processEnded">;
+    reclaim: Pick<Reclaim, "processEnded" | "stuck">;
     workers: WorkerProcesses<WorkerAnswer>;
     /** What a scrub found, which runs in this process. */
     damage: { readonly found: number };
@@ -164,7 +164,8 @@ async function serveMetrics(
     async text() {
       const { contentType, body } = await own.text();
       const here = { operations: {}, damaged: damage.found, connections: 0 };
-      return { contentType, body: body + figuresText(addFigures([before, here, ...(await workers.ask(ASK_MS))])) };
+      const requests = figuresText(addFigures([before, here, ...(await workers.ask(ASK_MS))]));
+      return { contentType, body: body + requests + stuckText(reclaim.stuck) };
     },
   };
   process.on("message", (message: ParentMessage) => {
@@ -174,6 +175,12 @@ async function serveMetrics(
     engine.probe({ signal: AbortSignal.timeout(ASK_MS), requestId: "readyz", log }),
   );
 }
+
+const stuckText = (stuck: number) =>
+  `# HELP granary_s3_unremoved_files Files of deleted objects, and folders, that could not be removed; they are tried again
+# TYPE granary_s3_unremoved_files gauge
+granary_s3_unremoved_files ${stuck}
+`;
 
 function runLifecycle(config: Config, engine: LocalObjectEngine, settings: GatewaySettings, log: Logger) {
   return every(config.lifecycleIntervalMs, async (signal) => {

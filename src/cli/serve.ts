@@ -6,7 +6,9 @@ import { identityHandlers } from "../../controller/identity.js";
 import { controllerHandlers } from "../../controller/service.js";
 import { nodeHandlers, recoverNode } from "../../node/service.js";
 import { type Config, loadConfig } from "../config/config.js";
+import { AttacherSet } from "../engines/attacher-set.js";
 import { EngineSet } from "../engines/engine-set.js";
+import { localAttacher } from "../engines/local/attacher.js";
 import { LocalVolumeEngine } from "../engines/local/index.js";
 import { readPool } from "../engines/local/pool.js";
 import { mountPool } from "../engines/local/pool-device.js";
@@ -122,7 +124,8 @@ async function serve(role: Role, config: Config, version: string, flags: Record<
       addStreams(server, log, csi, "SnapshotMetadata", handlers.metadata, metrics.observeRpc);
     }
     if (role !== "controller") {
-      const node = { nodeId: config.nodeId, poolDir: config.poolDir, stateDir: `${config.dataDir}/node`, exec: run };
+      const attachers = new AttacherSet(localAttacher(run, config.poolDir));
+      const node = { nodeId: config.nodeId, attachers, stateDir: `${config.dataDir}/node`, exec: run };
       await recoverNode(node, log);
       addService(server, log, csi, "Node", nodeHandlers(node), metrics.observeRpc);
     }

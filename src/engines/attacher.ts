@@ -46,6 +46,8 @@ export interface DeviceAttacher {
    * @throws StorageError failed-precondition in every case of doubt
    */
   proveBlank(ctx: Context, ref: NodeRef, device: string): Promise<void>;
+  /** Why the volume that is shown here is not well, as far as its engine sees from this host; undefined when it is. */
+  problem(ctx: Context, ref: NodeRef, identity: string): Promise<string | undefined>;
   /** Devices of volumes that no record of this node names any more, of a crash: detached. Called before the node serves. */
   heal?(ctx: Context, known: readonly { ref: NodeRef; identity: string }[]): Promise<void>;
 }
@@ -58,6 +60,7 @@ export interface FilesystemAttacher {
   mount(ctx: Context, ref: NodeRef, at: { path: string; readonly: boolean; flags: readonly string[] }): Promise<void>;
   /** The mount is this volume's, by what the kernel shows. A bind mount of it shows the same. */
   owns(entry: MountEntry, ref: NodeRef, identity: string): boolean;
+  problem(ctx: Context, ref: NodeRef, identity: string): Promise<string | undefined>;
   /** Takes one mount away; what served it ends when it was the last. */
   unmount(ctx: Context, ref: NodeRef, path: string): Promise<void>;
 }

@@ -2,6 +2,11 @@ import type { Place } from "./place.js";
 
 const ROUNDS = 4;
 
+interface RadosObject {
+  namespace: string;
+  name: string;
+}
+
 function tries(work: () => void): boolean {
   try {
     work();
@@ -40,8 +45,8 @@ export function removeImages({ env, name, spec, rbd, rados }: Place): void {
   if (left.length > 0) rados(...at, "rm", ...left);
 }
 
-/** Every subvolume of the group, with its snapshots and unfinished clones. */
-export function removeSubvolumes({ env, name: place, ceph }: Place): void {
+/** Every subvolume of the group, with its snapshots and unfinished clones, and what is kept of them as records and keys. */
+export function removeSubvolumes({ env, name: place, ceph, rados }: Place): void {
   const fs = env.fs.filesystem;
   const names = (...args: string[]) =>
     (JSON.parse(ceph("fs", ...args, "--format", "json")) as { name: string }[]).map(({ name }) => name);
@@ -54,4 +59,10 @@ export function removeSubvolumes({ env, name: place, ceph }: Place): void {
     tries(() => ceph("fs", "subvolume", "rm", fs, subvolume, place, "--force"));
   }
   if (!tries(() => ceph("fs", "subvolumegroup", "rm", fs, place, "--force"))) told(`subvolume group ${place}`);
+  const all = JSON.parse(ceph("fs", "ls", "--format", "json")) as { name: string; metadata_pool: string }[];
+  const pool = all.find(({ name }) => name === fs)?.metadata_pool ?? "";
+  const objects = JSON.parse(rados("--pool", pool, "--all", "ls", "--format", "json")) as RadosObject[];
+  for (const { namespace, name } of objects)
+    if (namespace === `granary.${place}` || namespace.startsWith(`granary.${place}.`))
+      rados("--pool", pool, "--namespace", namespace, "rm", name);
 }

@@ -37,7 +37,7 @@ export function adminTool(env: ClusterEnv, program: string, args: readonly strin
   return result.stdout;
 }
 
-const USER = "granary-tests";
+const USER = "granary-servers";
 
 /** The user of test servers, with what README asks for and no more. Answers its key. */
 function testUser(env: ClusterEnv): string {

@@ -18,6 +18,8 @@ import pino from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { nodeHandlers } from "../../node/service.js";
 import type { VolumeCapability__Output } from "../../proto/gen/csi/v1/VolumeCapability.js";
+import { AttacherSet } from "../../src/engines/attacher-set.js";
+import { localAttacher } from "../../src/engines/local/attacher.js";
 import type { FsType } from "../../src/model/volume.js";
 import { type Exec, exec } from "../../src/os/exec.js";
 
@@ -31,7 +33,12 @@ const effective = BigInt(`0x${/CapEff:\s*([0-9a-f]+)/.exec(readFileSync("/proc/s
 const mayGrowExt4 = ((effective >> 24n) & 1n) === 1n;
 
 const newNode = (run: Exec = exec) =>
-  nodeHandlers({ nodeId: "host-1", poolDir: join(root, "pool"), stateDir: join(root, "node"), exec: run });
+  nodeHandlers({
+    nodeId: "host-1",
+    attachers: new AttacherSet(localAttacher(run, join(root, "pool"))),
+    stateDir: join(root, "node"),
+    exec: run,
+  });
 const context = () => ({ signal: AbortSignal.timeout(30_000), requestId: "test", log: pino({ level: "silent" }) });
 const imageOf = (id: string) => join(root, "pool", "volumes", id, "image");
 const loopsUnder = (folder: string) =>

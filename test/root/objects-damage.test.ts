@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -12,6 +12,7 @@ const MIB = 1024 ** 2;
 const inline = randomBytes(3000);
 const large = randomBytes(3 * MIB);
 const part = randomBytes(5 * MIB);
+const SETTLED = { timeout: 20_000 };
 const intact = randomBytes(MIB);
 
 let sandbox: Sandbox;
@@ -54,10 +55,12 @@ function freePort(): Promise<number> {
   });
 }
 
-async function damagedReads(): Promise<number> {
+async function metric(name: string): Promise<number> {
   const { body } = await plainRequest({ endpoint: `http://127.0.0.1:${metricsPort}`, caFile: undefined }, "/metrics");
-  return Number(/^granary_s3_damaged_reads_total (\d+)$/m.exec(body.toString())?.[1]);
+  return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(body.toString())?.[1]);
 }
+
+const damagedReads = () => metric("granary_s3_damaged_reads_total");
 
 /** Flips one bit of what lies in a file behind these bytes of its own. */
 function flipBehind(path: string, bytes: Buffer): boolean {
@@ -144,5 +147,23 @@ describe("one bit that flips on the disk", () => {
     expect((await client.get("bucket", "large"))?.equals(large)).toBe(true);
     const { code, stdout } = server.granary("object", "scrub");
     expect([code, stdout]).toEqual([0, expect.stringMatching(/: no damage/)]);
+  });
+});
+
+describe("a file that cannot be removed", () => {
+  it("it alone stays when objects are deleted, and is counted until it goes", async () => {
+    const before = new Set(bodyFiles(server.dataDir).keys());
+    await client.put("bucket", "stuck", large);
+    const [path = ""] = [...bodyFiles(server.dataDir).keys()].filter((file) => !before.has(file));
+    await client.put("bucket", "other", large);
+    // As unlink() fails on a disk with EIO: on a folder it always does.
+    rmSync(path);
+    mkdirSync(path);
+    await client.remove("bucket", "stuck");
+    await client.remove("bucket", "other");
+    const left = () => [...bodyFiles(server.dataDir).keys()].filter((file) => !before.has(file)).length;
+    await expect.poll(async () => [left(), await metric("granary_s3_unremoved_files")], SETTLED).toEqual([0, 1]);
+    rmdirSync(path);
+    await expect.poll(() => metric("granary_s3_unremoved_files"), SETTLED).toBe(0);
   });
 });

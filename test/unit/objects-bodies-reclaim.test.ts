@@ -1,7 +1,7 @@
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pino from "pino";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Collector } from "../../src/engines/local/objects/bodies/collector.js";
 import { generationPath } from "../../src/engines/local/objects/bodies/generation-folders.js";
 import { scrubObjects } from "../../src/engines/local/objects/bodies/scrub.js";
@@ -11,6 +11,7 @@ import type { ScrubProgress } from "../../src/engines/object-engine.js";
 import { endWorld, makeWorld, pattern, type World } from "./bodies-world.js";
 
 const log = pino({ level: "silent" });
+const SETTLED_MS = 20_000;
 
 let world: World;
 beforeEach(async () => {
@@ -25,7 +26,11 @@ function makeGarbage(bodies: readonly StoredBody[], open: ReadonlySet<number>) {
   return {
     there,
     filesAtForget,
-    take: async (limit: number): Promise<BodyId[]> => [...there].slice(0, limit),
+    take: async (limit: number, after: BodyId): Promise<BodyId[]> =>
+      [...there]
+        .filter((bodyId) => bodyId > after)
+        .sort((a, b) => a - b)
+        .slice(0, limit),
     async forget(ids: readonly BodyId[]) {
       filesAtForget.push(world.files().length);
       for (const id of ids) there.delete(id);
@@ -100,6 +105,72 @@ describe("the collector", () => {
   });
 });
 
+describe("a file that cannot be removed", () => {
+  /** What unlink() fails on, as it does with EIO: a folder lies where the file should. */
+  function block(bodies: readonly StoredBody[]): void {
+    for (const body of bodies) {
+      rmSync(world.pathOf(body), { force: true });
+      mkdirSync(world.pathOf(body));
+    }
+  }
+
+  async function pass(collector: Collector): Promise<void> {
+    collector.kick();
+    await collector.settled();
+  }
+
+  it("the others go, of its batch and of those behind it; it is told of, counted, and goes when it can", async () => {
+    const bodies = await putMany(1100);
+    const bad = [bodies[0], bodies[700]] as StoredBody[];
+    block(bad);
+    const garbage = makeGarbage(bodies, world.open);
+    const told: string[] = [];
+    const log = pino({ level: "warn" }, { write: (line) => told.push(line) });
+    const collector = new Collector({ dir: world.dir, garbage, log, retryMs: 1 });
+    await pass(collector);
+    expect([...garbage.there].sort()).toEqual(bad.map(({ bodyId }) => bodyId).sort());
+    expect(collector.stuck).toBe(2);
+    expect(world.files()).toEqual([]);
+    expect(told.map((line) => (JSON.parse(line) as { first: string }).first)).toEqual(
+      bad.map((body) => world.pathOf(body)),
+    );
+    for (const body of bad) rmSync(world.pathOf(body), { recursive: true });
+    await vi.waitFor(async () => {
+      await pass(collector);
+      expect(garbage.there.size).toBe(0);
+    }, SETTLED_MS);
+    expect(collector.stuck).toBe(0);
+    await collector.close();
+  });
+
+  it("it is not tried again at once", async () => {
+    const bodies = await putMany(3);
+    block(bodies.slice(0, 1));
+    const told: string[] = [];
+    const log = pino({ level: "warn" }, { write: (line) => told.push(line) });
+    const collector = new Collector({ dir: world.dir, garbage: makeGarbage(bodies, world.open), log });
+    for (let i = 0; i < 5; i++) await pass(collector);
+    expect(told).toHaveLength(1);
+    await collector.close();
+  });
+
+  it("a great many of them: so many are remembered, and all go when they can", async () => {
+    const bodies = await putMany(2600);
+    block(bodies);
+    const garbage = makeGarbage(bodies, world.open);
+    const collector = new Collector({ dir: world.dir, garbage, log, retryMs: 1 });
+    for (let i = 0; i < 3; i++) await pass(collector);
+    expect(collector.stuck).toBe(2048);
+    for (const body of bodies) rmSync(world.pathOf(body), { recursive: true });
+    await vi.waitFor(async () => {
+      await pass(collector);
+      expect(garbage.there.size).toBe(0);
+    }, SETTLED_MS);
+    expect(collector.stuck).toBe(0);
+    await collector.close();
+  });
+});
+
 describe("the sweep", () => {
   it("files without a record go, whatever their name; those with one stay", async () => {
     const bodies = await putMany(20);
@@ -122,10 +193,11 @@ describe("the sweep", () => {
     expect(await sweepGeneration(world.dir, 77, { has: () => false })).toEqual({ kept: 0, removed: 0 });
   });
 
-  it("a folder where a body would be: the sweep fails, and the generation stays open", async () => {
-    await putMany(1);
+  it("a folder where a body would be: the other files go, the sweep fails, and the generation stays open", async () => {
+    await putMany(30);
     mkdirSync(join(generationPath(world.dir, 1), "fff"));
     await expect(sweepGeneration(world.dir, 1, { has: () => false })).rejects.toThrow(/sweeping generation 1/);
+    expect(world.files()).toEqual([]);
   });
 });
 

@@ -1,3 +1,5 @@
+import { mkdirSync, rmdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Reclaim } from "../../src/engines/local/objects/reclaim.js";
 import type { TableName } from "../../src/engines/local/objects/tables.js";
@@ -101,6 +103,23 @@ describe("garbage", () => {
     }
     await vi.waitFor(() => expect(bodyFiles(world.dir)).toEqual([]), 10_000);
     await vi.waitFor(() => expect(rowsIn(world.dir, [...OF_BYTES, ...OF_VERSIONS])).toEqual(NONE), 10_000);
+  });
+
+  it("a file that cannot be removed: all others go, it is counted, and goes when it can", async () => {
+    const bucket = await makeBucket(world.engine);
+    await put(world.engine, bucket, "bad", LARGE);
+    const path = join(world.dir, "bodies", bodyFiles(world.dir)[0] ?? "");
+    for (let i = 0; i < 5; i++) await put(world.engine, bucket, `good-${i}`, LARGE);
+    // As unlink() fails with EIO: on a folder it always does.
+    rmSync(path);
+    mkdirSync(path);
+    for (const key of ["bad", ...Array.from({ length: 5 }, (_, i) => `good-${i}`)])
+      await remove(world.engine, bucket, key);
+    await vi.waitFor(() => expect([bodyFiles(world.dir), reclaim.stuck]).toEqual([[], 1]), 10_000);
+    expect(rowsIn(world.dir, ["garbage"])).toEqual({ garbage: 1 });
+    rmdirSync(path);
+    await vi.waitFor(() => expect(reclaim.stuck).toBe(0), 15_000);
+    expect(rowsIn(world.dir, ["garbage"])).toEqual({ garbage: 0 });
   });
 
   it("a body that is being read: its file stays until it was", async () => {

@@ -149,9 +149,12 @@ describe("the writer", () => {
     for (const key of keys) await remove(engine, bucket, key);
     const asks = new WriterClient(socketPath(dir), () => []);
     await asks.connect(1000);
-    expect(await asks.call("takeGarbage", { limit: 2 })).toHaveLength(1);
+    expect(await asks.call("takeGarbage", { limit: 2, after: 0 })).toHaveLength(1);
     for (const object of held.slice(1)) object.close();
-    expect(await asks.call("takeGarbage", { limit: 10 })).toHaveLength(4);
+    const free = await asks.call("takeGarbage", { limit: 10, after: 0 });
+    expect(free).toHaveLength(4);
+    expect(await asks.call("takeGarbage", { limit: 2, after: free[0] as number })).toEqual(free.slice(1, 3));
+    expect(await asks.call("takeGarbage", { limit: 2, after: free[3] as number })).toEqual([]);
     asks.close();
     await engine.close();
     await writer.close();

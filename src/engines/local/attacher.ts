@@ -1,37 +1,32 @@
-import { randomUUID } from "node:crypto";
 import type { BigIntStats } from "node:fs";
-import { lstat } from "node:fs/promises";
-import { notFound, StorageError } from "../../errors/storage-error.js";
-import { FS_TYPES, type FsType } from "../../model/volume.js";
-import { type Probe, probeDevice } from "../../os/blkid.js";
+import { lstat, statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import { invalid, notFound, StorageError } from "../../errors/storage-error.js";
 import type { Exec } from "../../os/exec.js";
-import { renewBtrfsUuid } from "../../os/fsck.js";
 import {
   attachLoop,
   detachLoop,
+  fileIdentity,
   LOOP_SECTOR_BYTES,
   type Loop,
   listLoops,
   loopBytes,
   refreshLoopSize,
 } from "../../os/loop.js";
-import { makeFilesystem } from "../../os/mkfs.js";
 import { listMounts } from "../../os/mount.js";
-import { step } from "../../runtime/steps.js";
+import type { Device, DeviceAttacher, NodeRef } from "../attacher.js";
 import type { FormatRecord } from "../format-record.js";
+import type { Context } from "../types.js";
 import { proveBlank } from "./blank.js";
-import { beginFormatRecord, readFormatRecord, writeFormatRecord } from "./format-file.js";
+import { beginFormatRecord, readFormatRecord } from "./format-file.js";
+import { imageIn, volumeDir } from "./pool.js";
 
 /*
- * Crash model. Attaching leaves a loop device, which the next attach finds by the image's device and inode. Formatting
- * writes the record "formatting" before mkfs and "formatted" after it: a crash between the two formats again, which is
- * safe, since a volume is handed out only once its record says "formatted" on disk. "formatting" is synced while mkfs
- * runs: a loss of power before that may leave a volume that is refused, and none that is formatted over. A raw volume's record is written
- * before the device is handed out, so that data in it can never be taken for a blank image.
+ * Crash model. Attaching leaves a loop device, which the next attach finds by the image's device and inode.
  */
 
 /** The image as the publish context describes it. Absent parts were not told, and are not compared. */
-export interface ImageRef {
+interface ImageRef {
   volumeId: string;
   image: string;
   sizeBytes?: bigint;
@@ -39,17 +34,46 @@ export interface ImageRef {
   inode?: string;
 }
 
-export interface FormatWish {
-  fsType: FsType | "";
-  mkfsOptions: readonly string[];
-  hasSource: boolean;
-  readonly: boolean;
+/** Images that are loop devices on this host. `imageOf` says where a volume's image is, and throws for a wrong context. */
+export function loopAttacher(exec: Exec, imageOf: (ref: NodeRef) => ImageRef): DeviceAttacher {
+  return {
+    type: "device",
+    prove: async (_ctx, ref) => identityOf(await proveImage(imageOf(ref))),
+    attach: (ctx, ref, readonly) => attachImage(exec, ctx.signal, imageOf(ref), readonly),
+    devices: (ctx, ref, identity) => devicesOf(exec, ctx.signal, imageOf(ref).image, identity),
+    detach: (ctx, devices) => detachUnmounted(exec, ctx.signal, devices),
+    readRecord: async (_ctx, ref) => readFormatRecord(imageOf(ref).image),
+    writeRecord: async (_ctx, ref, record: FormatRecord) => beginFormatRecord(imageOf(ref).image, record),
+    proveBlank: async (ctx: Context, ref, device) => {
+      const image = imageOf(ref);
+      await proveBlank(exec, ctx.signal, { ...image, stat: await proveImage(image) }, device);
+    },
+    problem: async (_ctx, ref, identity) => problemOf(imageOf(ref).image, identity),
+  };
+}
+
+/** The local engine's attacher: images in the pool's `volumes/<id>/image`. */
+export const localAttacher = (exec: Exec, poolDir: string): DeviceAttacher =>
+  loopAttacher(exec, (ref) => pooledImage(poolDir, ref));
+
+function pooledImage(poolDir: string, { volumeId, publishContext: context }: NodeRef): ImageRef {
+  // The id names the image: a publish context of another volume, or one made by hand, must not lead elsewhere.
+  if (context.image && !context.image.endsWith(`/volumes/${volumeId}/image`)) {
+    throw new StorageError("failed-precondition", `publish_context.image is not the image of volume ${volumeId}`);
+  }
+  if (context.sizeBytes && !/^\d+$/.test(context.sizeBytes)) throw invalid("publish_context.sizeBytes is not a number");
+  return {
+    volumeId,
+    image: context.image || imageIn(volumeDir({ dir: poolDir }, volumeId)),
+    ...(context.sizeBytes ? { sizeBytes: BigInt(context.sizeBytes) } : {}),
+    ...(context.inode ? { inode: context.inode } : {}),
+  };
 }
 
 const refuse = (message: string) => new StorageError("failed-precondition", message);
 
 /** The image's stat, proven to be the one that was published. */
-export async function proveImage(ref: ImageRef): Promise<BigIntStats> {
+async function proveImage(ref: ImageRef): Promise<BigIntStats> {
   const found = await lstat(ref.image, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT" || error.code === "ENOTDIR")
       throw notFound(`volume ${ref.volumeId} has no image on this node`);
@@ -73,12 +97,12 @@ export async function proveImage(ref: ImageRef): Promise<BigIntStats> {
 const identityOf = (found: BigIntStats) => `${found.dev}:${found.ino}`;
 
 /** The volume's loop devices: proven by the backing file's device and inode, never by its path. */
-export async function loopsOf(exec: Exec, signal: AbortSignal, identity: string): Promise<Loop[]> {
+async function loopsOf(exec: Exec, signal: AbortSignal, identity: string): Promise<Loop[]> {
   return (await listLoops(exec, signal)).filter((loop) => loop.identity === identity);
 }
 
 /** Attaches the image, or finds the device that it is attached to, and proves device and image to be the volume's. */
-export async function attachImage(
+async function attachImage(
   exec: Exec,
   signal: AbortSignal,
   ref: ImageRef,
@@ -112,114 +136,35 @@ async function fitDevice(exec: Exec, signal: AbortSignal, device: string, imageB
 }
 
 /** Detaches those of the loop devices that nothing has mounted. */
-export async function detachUnmounted(exec: Exec, signal: AbortSignal, loops: readonly Loop[]): Promise<void> {
+async function detachUnmounted(exec: Exec, signal: AbortSignal, loops: readonly Device[]): Promise<void> {
   if (loops.length === 0) return;
   const mounted = new Set((await listMounts()).map((entry) => entry.source));
   for (const loop of loops) if (!mounted.has(loop.device)) await detachLoop(exec, signal, loop.device);
 }
 
-/** Detaches every loop device of the image that nothing has mounted. */
-export async function detachImage(
+/** By the identity that the image has now, and by the recorded one: the image may be gone, or another. */
+async function devicesOf(
   exec: Exec,
   signal: AbortSignal,
-  identity: string,
-  which: (loop: Loop) => boolean = () => true,
-): Promise<void> {
-  await detachUnmounted(exec, signal, (await loopsOf(exec, signal, identity)).filter(which));
+  image: string,
+  recorded: string | undefined,
+): Promise<Loop[]> {
+  const now = await fileIdentity(image).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return undefined;
+    throw error;
+  });
+  const identities = new Set([recorded, now].filter((identity) => identity !== undefined));
+  const loops = await Promise.all([...identities].map((identity) => loopsOf(exec, signal, identity)));
+  return loops.flat();
 }
 
-/** Before a raw device is handed out for writing: from now on its volume is never formatted. */
-export async function recordRaw(ref: ImageRef): Promise<void> {
-  if ((await readFormatRecord(ref.image)) === undefined) {
-    await writeFormatRecord(ref.image, { state: "raw", volumeId: ref.volumeId });
-    step("format/raw-recorded");
-  }
-}
+// A pool's last blocks go to its own metadata: volumes' writes fail a little before there is nothing left.
+const POOL_RESERVE_BYTES = 16n * 1024n * 1024n;
 
-/**
- * The type of the filesystem on the volume's device, which is made first if, and only if, it was never made, the
- * volume has no content but a blank source's, and the device is proven to be blank. `fresh`: it was made now, and
- * must not be handed out before `recorded` has settled.
- *
- * @throws StorageError failed-precondition in every case of doubt
- */
-export async function ensureFilesystem(
-  exec: Exec,
-  signal: AbortSignal,
-  ref: ImageRef,
-  device: string,
-  wish: FormatWish,
-): Promise<{ fsType: FsType; fresh: boolean; recorded: Promise<void> }> {
-  const record = await readFormatRecord(ref.image);
-  // A copy that says "formatting" with its own id was begun as "blank".
-  const interrupted = record?.state === "formatting" && record.volumeId === ref.volumeId;
-  const unwritten = record === undefined ? !wish.hasSource : record.state === "blank";
-  if (!unwritten && !interrupted)
-    return {
-      fsType: await recogniseFilesystem(exec, signal, ref, device, wish, record),
-      fresh: false,
-      recorded: Promise.resolve(),
-    };
-  if (wish.readonly)
-    throw refuse(
-      `volume ${ref.volumeId} holds no filesystem yet and is asked for read-only: mount it for writing once`,
-    );
-  if (!interrupted) await proveBlank(exec, signal, { ...ref, stat: await proveImage(ref) }, device);
-  const fsType = wish.fsType || "ext4";
-  // A new UUID for each try: mkfs.btrfs refuses one that it finds on the device already.
-  const made = { fsType, uuid: randomUUID(), volumeId: ref.volumeId };
-  const begun = await beginFormatRecord(ref.image, { state: "formatting", ...made });
-  step("format/intended");
-  const plan = { device, fsType, uuid: made.uuid, options: wish.mkfsOptions };
-  await Promise.all([makeFilesystem(exec, signal, plan), begun.synced]);
-  step("format/made");
-  const { synced } = await beginFormatRecord(ref.image, { state: "formatted", ...made });
-  step("format/recorded");
-  // Whoever mounts waits for it; should the caller fail before that, it is nobody's failure.
-  synced.catch(() => undefined);
-  return { fsType, fresh: true, recorded: synced };
-}
-
-async function recogniseFilesystem(
-  exec: Exec,
-  signal: AbortSignal,
-  ref: ImageRef,
-  device: string,
-  wish: FormatWish,
-  record: FormatRecord | undefined,
-): Promise<FsType> {
-  const probe = await probeDevice(exec, signal, device);
-  const fsType = FS_TYPES.find((known) => known === probe.type);
-  const holds = probe.type || "nothing that is recognised";
-  if (record?.state === "formatting")
-    throw refuse(`volume ${ref.volumeId} is a copy of a volume whose formatting had not ended`);
-  if (!fsType || (wish.fsType && fsType !== wish.fsType)) {
-    throw refuse(
-      `volume ${ref.volumeId} holds ${holds}, not ${wish.fsType || FS_TYPES.join(", ")}; it is never formatted over`,
-    );
-  }
-  if (record?.state === "formatted" && record.fsType !== fsType) {
-    throw refuse(`volume ${ref.volumeId} was formatted with ${record.fsType} and holds ${fsType}; it is left as it is`);
-  }
-  if (!wish.readonly) await adopt(exec, signal, ref, device, fsType, probe, record);
-  return fsType;
-}
-
-/** Gives a copy its own record, and where the kernel needs it (btrfs) its own UUID first. */
-async function adopt(
-  exec: Exec,
-  signal: AbortSignal,
-  ref: ImageRef,
-  device: string,
-  fsType: FsType,
-  probe: Probe,
-  record: FormatRecord | undefined,
-): Promise<void> {
-  if (record && "volumeId" in record && record.volumeId === ref.volumeId) return;
-  let uuid = probe.uuid;
-  if (fsType === "btrfs") {
-    uuid = randomUUID();
-    await renewBtrfsUuid(exec, signal, device, uuid);
-  }
-  await writeFormatRecord(ref.image, { state: "formatted", fsType, uuid, volumeId: ref.volumeId });
+async function problemOf(image: string, identity: string): Promise<string | undefined> {
+  const now = await fileIdentity(image).catch(() => undefined);
+  if (now === undefined) return "the volume's image is gone from the pool";
+  if (now !== identity) return "the volume's image was replaced while it was in use";
+  const { bavail, bsize } = await statfs(dirname(image), { bigint: true });
+  return bavail * bsize < POOL_RESERVE_BYTES ? "the pool is full: writes may fail" : undefined;
 }

@@ -11,6 +11,8 @@ export interface BucketBook {
   known(ctx: Context, name: string): Promise<Bucket>;
   /** @throws StorageError quota-exceeded where so much more does not go into it */
   checkQuota(ctx: Context, bucket: Bucket, more: { objects: number; bytes: number }): Promise<void>;
+  /** Of all buckets. */
+  names(ctx: Context): AsyncIterable<string>;
 }
 
 export const upstreamBucket = (prefix: string, name: string): string => prefix + name;

@@ -59,8 +59,8 @@ export async function measureLoad(run: ObjectRun, server: ObjectServer, job: Job
   };
 }
 
-/** The load generator's process. @throws Error when it fails, and the signal's reason when that fired */
-async function load(signal: AbortSignal, job: LoadJob): Promise<LoadResult> {
+/** Runs a job in the load generator's own process. @throws Error when it fails, and the signal's reason when that fired */
+export async function load(signal: AbortSignal, job: LoadJob): Promise<LoadResult> {
   signal.throwIfAborted();
   const child = spawn(process.execPath, [LOAD], { stdio: ["pipe", "pipe", "inherit"] });
   const end = () => child.kill("SIGTERM");

@@ -90,8 +90,8 @@ export interface Operations {
   seal: { request: { generation: number }; reply: null };
   /** Its process has ended: no body of it is taken into the metadata any more, and the folder may be looked through. */
   beginSweep: { request: { generation: number }; reply: null };
-  /** Bodies that are garbage and that no process reads any more. */
-  takeGarbage: { request: { limit: number }; reply: number[] };
+  /** Bodies that are garbage and that no process reads any more, those with higher ids than `after`. */
+  takeGarbage: { request: { limit: number; after: number }; reply: number[] };
   forgetGarbage: { request: { bodyIds: readonly number[] }; reply: null };
 }
 

@@ -15,6 +15,8 @@ import type { Tables } from "./tables.js";
  * processes that ended for files that no metadata names. Runs in one process of a store.
  */
 export interface Reclaim {
+  /** Files and folders that could not be removed or looked through; they are tried again. */
+  readonly stuck: number;
   /** A process that served has ended: what it wrote and did not commit is removed. */
   processEnded(pid: number): void;
   /** Settles when nothing of it runs. */
@@ -24,6 +26,9 @@ export interface Reclaim {
 const LOOK_MS = 500;
 // A process's last requests may still lie in its socket when it has ended.
 const LAST_COMMITS_MS = 1000;
+/** Before a folder that could not be looked through is tried again: the first time, and at most. */
+const SWEEP_RETRY_MS = 5000;
+const MAX_SWEEP_RETRY_MS = 300_000;
 
 /** `dir`: the folder of bodies. Every generation that is open now is of a process that has ended. */
 export function startReclaim(dir: string, tables: Tables, client: WriterClient, log: Logger): Reclaim {
@@ -35,12 +40,13 @@ export function startReclaim(dir: string, tables: Tables, client: WriterClient, 
     dir,
     log,
     garbage: {
-      take: (limit) => client.call("takeGarbage", { limit }),
+      take: (limit, after) => client.call("takeGarbage", { limit, after }),
       forget: async (bodyIds) => void (await client.call("forgetGarbage", { bodyIds })),
       isOpen,
     },
   });
   const sweeping = new Set<Promise<void>>();
+  const unswept = new Set<number>();
   const stopped = new AbortController();
   const sweep = (generations: readonly number[], waitMs: number) => {
     const run = sweepAll(generations, waitMs).finally(() => sweeping.delete(run));
@@ -60,9 +66,13 @@ export function startReclaim(dir: string, tables: Tables, client: WriterClient, 
         const { removed } = await sweepGeneration(dir, generation, { has });
         step("object-sweep/removed");
         await client.call("seal", { generation });
+        unswept.delete(generation);
         if (removed > 0) log.info({ generation, removed }, "removed files of uploads that were never finished");
       } catch (error) {
-        log.warn({ generation, error: messageOf(error) }, "a folder of bodies could not be looked through");
+        if (stopped.signal.aborted) return;
+        log.warn({ generation, error: messageOf(error) }, "a folder of bodies could not be cleared; it is tried again");
+        unswept.add(generation);
+        sweep([generation], Math.min(Math.max(2 * waitMs, SWEEP_RETRY_MS), MAX_SWEEP_RETRY_MS));
       }
     }
   }
@@ -73,6 +83,9 @@ export function startReclaim(dir: string, tables: Tables, client: WriterClient, 
     await collector.settled();
   });
   return {
+    get stuck() {
+      return collector.stuck + unswept.size;
+    },
     processEnded: (pid) => {
       tables.root.resetReadTxn();
       sweep(openGenerations(tables, pid), LAST_COMMITS_MS);
@@ -81,7 +94,7 @@ export function startReclaim(dir: string, tables: Tables, client: WriterClient, 
       stopped.abort();
       await stop();
       await collector.close();
-      await Promise.allSettled(sweeping);
+      while (sweeping.size > 0) await Promise.allSettled(sweeping);
     },
   };
 }

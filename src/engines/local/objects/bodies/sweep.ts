@@ -14,12 +14,13 @@ export interface Swept {
  * Removes from a generation's folder what metadata has no record of. For open generations whose process has ended and
  * whose last commits are in; when this settles the generation may be sealed. Running it twice does no harm.
  *
- * @throws StorageError when the disk refuses: leave the generation open
+ * @throws StorageError when the disk refuses: leave the generation open. A file that cannot be removed keeps no other.
  */
 export async function sweepGeneration(dir: string, generation: number, records: BodyRecords): Promise<Swept> {
   const folder = generationPath(dir, generation);
   let kept = 0;
   let removed = 0;
+  let failure: unknown;
   try {
     for await (const { name } of await opendir(folder)) {
       const bodyId = bodyIdOf(generation, name);
@@ -27,10 +28,15 @@ export async function sweepGeneration(dir: string, generation: number, records: 
         kept++;
         continue;
       }
-      await removeFile(join(folder, name));
-      removed++;
+      try {
+        await removeFile(join(folder, name));
+        removed++;
+      } catch (error) {
+        failure ??= error;
+      }
     }
     await syncGeneration(dir, generation);
+    if (failure !== undefined) throw failure;
   } catch (error) {
     // The process ended between the lease and the folder, or an earlier sweep was at its end.
     if (isMissing(error)) return { kept: 0, removed: 0 };

@@ -76,8 +76,11 @@ export interface OpenBody {
 
 /** What the collector needs of the metadata. */
 export interface Garbage {
-  /** At most `limit` bodies to which nothing refers and which no reader can still come to; [] when there is none now. */
-  take(limit: number): Promise<readonly BodyId[]>;
+  /**
+   * At most `limit` bodies to which nothing refers and which no reader can still come to, ascending and higher than
+   * `after`; [] when there is none now.
+   */
+  take(limit: number, after: BodyId): Promise<readonly BodyId[]>;
   /** Their files are gone, durably: forgets them in one commit. */
   forget(bodyIds: readonly BodyId[]): Promise<void>;
   /** Its folder may not be removed, even if it is empty. */

@@ -4,8 +4,15 @@ import { createServer, type Server, type Socket } from "node:net";
 import { refused } from "../../../../errors/storage-error.js";
 import { readU64 } from "../codec.js";
 import { FrameReader, FrameWriter } from "../frames.js";
-import { after } from "../keys.js";
-import { type Decided, type OperationName, type ToClient, type ToWriter, toRefusal } from "../protocol.js";
+import { after, sequenceKey } from "../keys.js";
+import {
+  type Decided,
+  type OperationName,
+  type RequestOf,
+  type ToClient,
+  type ToWriter,
+  toRefusal,
+} from "../protocol.js";
 import { decidedBytes, readPut, writeDecided } from "../put-message.js";
 import type { Tables } from "../tables.js";
 import type { Committer } from "./committer.js";
@@ -98,8 +105,7 @@ export class WriterServer {
     const [id, operation, request] = message;
     if (operation === "answer") client.answered(id, request as number[]);
     else if (operation === "takeGarbage") {
-      const { limit } = request as { limit: number };
-      this.#garbage(limit).then(
+      this.#garbage(request as RequestOf<"takeGarbage">).then(
         (bodyIds) => client.send([id, "ok", bodyIds]),
         (error) => client.send([id, "refused", toRefusal(refused("busy", String(error)))]),
       );
@@ -126,11 +132,11 @@ export class WriterServer {
   }
 
   /** What was garbage before the processes were asked, and is read by none: who reads later does not come to it. */
-  async #garbage(limit: number): Promise<number[]> {
-    let start: Buffer | undefined;
+  async #garbage({ limit, after: passed }: RequestOf<"takeGarbage">): Promise<number[]> {
+    let start = after(sequenceKey(passed));
     for (;;) {
       this.#tables.root.resetReadTxn();
-      const keys = [...this.#tables.garbage.getKeys({ ...(start ? { start } : {}), limit })];
+      const keys = [...this.#tables.garbage.getKeys({ start, limit })];
       const last = keys.at(-1);
       if (!last) return [];
       const candidates = keys.map((key) => readU64(key, 0));

@@ -1,0 +1,9 @@
+import { Command } from "commander";
+import { migrateBucketCommand } from "./migrate-bucket.js";
+
+/** `granary migrate ...`. */
+export function migrateCommand(): Command {
+  return new Command("migrate")
+    .description("move a volume or a bucket to another engine, under the name that it has")
+    .addCommand(migrateBucketCommand());
+}

@@ -1,0 +1,58 @@
+/**
+ * Deleting: record (deleting), users revoked, copying ended, subvolume away with its snapshots kept, record away. From the
+ * first step on the volume is not found; whoever deletes it again, or wants its name, goes on.
+ */
+import { StorageError } from "../../../errors/storage-error.js";
+import { step } from "../../../runtime/steps.js";
+import type { Context } from "../../types.js";
+import { keyNamespace, keyObject, subvolumeName, volumeId } from "./names.js";
+import type { VolumeRecord } from "./record.js";
+import { findVolume, type Shelf, volumeKey } from "./shelf.js";
+
+export async function deleteVolume(shelf: Shelf, ctx: Context, id: string): Promise<void> {
+  const seen = await findVolume(shelf, ctx, id);
+  if (!seen) return;
+  await shelf.lock.run(ctx, [volumeKey(shelf, seen.hash)], `DeleteVolume ${id}`, async (held) => {
+    const found = await findVolume(shelf, held, id);
+    if (!found) return;
+    const [holder] = found.record.publications;
+    if (holder && found.record.state !== "deleting")
+      throw new StorageError("failed-precondition", `volume ${id} is still published to node ${holder.nodeId}`);
+    await removeVolume(shelf, held, found.hash, found.record);
+  });
+}
+
+/** Under the volume's lock. */
+export async function removeVolume(shelf: Shelf, ctx: Context, hash: string, record: VolumeRecord): Promise<void> {
+  const name = subvolumeName(hash, record.token);
+  await shelf.volumes.put(ctx, hash, { ...record, state: "deleting" });
+  step("cephfs-delete/marked");
+  if (record.path !== "")
+    for (const user of await shelf.subvolumes.authorized(ctx, name)) await shelf.subvolumes.revoke(ctx, name, user);
+  for (const { nodeId } of record.publications) await removeKey(shelf, ctx, hash, record.token, nodeId);
+  step("cephfs-delete/revoked");
+  if (record.copy) await shelf.subvolumes.cancelCopy(ctx, name);
+  await shelf.subvolumes.remove(ctx, name);
+  step("cephfs-delete/removed");
+  if (record.copy?.own) await shelf.subvolumes.removeSnapshot(ctx, record.copy.subvolume, record.copy.snapshot);
+  await shelf.volumes.remove(ctx, hash);
+  step("cephfs-delete/forgotten");
+}
+
+export async function removeKey(
+  shelf: Shelf,
+  ctx: Context,
+  hash: string,
+  token: string,
+  nodeId: string,
+): Promise<void> {
+  const namespace = keyNamespace(shelf.config.subvolumeGroup, nodeId);
+  await shelf.pool.removeObject(ctx, namespace, keyObject(hash, token));
+}
+
+/** Deletions that a controller which died did not end. */
+export async function endDeletions(shelf: Shelf, ctx: Context): Promise<void> {
+  const { place } = await shelf.facts(ctx);
+  for (const [hash, { state, token }] of await shelf.volumes.list(ctx))
+    if (state === "deleting") await deleteVolume(shelf, ctx, volumeId(place, hash, token));
+}
