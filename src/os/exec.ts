@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { StorageError } from "../errors/storage-error.js";
 
 /** A tool that could not do its work. `argv` holds the program and its redacted arguments. */
@@ -92,6 +93,26 @@ export const exec: Exec = (program, args, options = {}) => {
     });
   });
 };
+
+/**
+ * Starts a program that puts itself in the background once it is ready (daemon(7)), as its own session: neither the end of
+ * this process nor that of the request ends it. Settled when it is ready.
+ *
+ * @param pidFile where the program writes its process id before it says that it is ready
+ * @throws ExecError with its words when it did not start. When the signal fires what is in the foreground is killed; what
+ * is in the background already is the caller's to find.
+ */
+export async function startDetached(
+  exec: Exec,
+  program: string,
+  args: readonly string[],
+  { signal, pidFile }: { signal: AbortSignal; pidFile: string },
+): Promise<{ pid: number }> {
+  await exec(program, args, { signal });
+  const pid = Number((await readFile(pidFile, "utf8")).trim());
+  if (!Number.isInteger(pid) || pid <= 1) throw new ExecError(program, 0, `${pidFile} holds no process id`, "exit");
+  return { pid };
+}
 
 function abortedError(program: string, signal: AbortSignal | undefined): StorageError {
   const timedOut = (signal?.reason as Error | undefined)?.name === "TimeoutError";

@@ -73,6 +73,23 @@ export async function listLoops(exec: Exec, signal: AbortSignal): Promise<Loop[]
   });
 }
 
+/** A loop device by what sysfs tells: no process, and no question to the file's own file system, which may hang. */
+export interface LoopOnPath {
+  device: string;
+  backingPath: string;
+  readonly: boolean;
+}
+
+/** The loop devices whose file had this very path when it was attached; "(deleted)" ones are none. */
+export function loopsOnPath(path: string): LoopOnPath[] {
+  return attachments()
+    .filter(({ backingPath }) => backingPath === path)
+    .map(({ device, backingPath }) => {
+      const readonly = readSysfs(`/sys/block/${basename(device)}/ro`) === "1";
+      return { device, backingPath, readonly };
+    });
+}
+
 interface Attachment {
   device: string;
   backingPath: string;
@@ -131,8 +148,14 @@ export const LOOP_SECTOR_BYTES = 4096n;
  * Attaches a file to a free loop device, with direct I/O where its filesystem takes it: buffered, every block would be
  * held in memory twice, once for the device and once for the image.
  */
-export async function attachLoop(exec: Exec, signal: AbortSignal, file: string, readonly: boolean): Promise<void> {
-  const flags = ["--sector-size", String(LOOP_SECTOR_BYTES), ...(readonly ? ["--read-only"] : [])];
+export async function attachLoop(
+  exec: Exec,
+  signal: AbortSignal,
+  file: string,
+  readonly: boolean,
+  sectorBytes = LOOP_SECTOR_BYTES,
+): Promise<void> {
+  const flags = ["--sector-size", String(sectorBytes), ...(readonly ? ["--read-only"] : [])];
   const identity = await fileIdentity(file);
   try {
     const { stdout } = await exec("losetup", ["--find", "--show", "--direct-io=on", ...flags, file], { signal });
