@@ -54,8 +54,7 @@ export async function daemonOf(folder: string): Promise<number | undefined> {
 }
 
 /** Every process of the folder, one that is still starting too. */
-export const daemonsIn = (folder: string): Promise<number[]> =>
-  processesWith(PROGRAM, "--pidfile", pidFile(folder));
+export const daemonsIn = (folder: string): Promise<number[]> => processesWith(PROGRAM, "--pidfile", pidFile(folder));
 
 const serves = (pid: number, folder: string): Promise<boolean> =>
   hasArgument(pid, PROGRAM, "--pidfile", pidFile(folder));

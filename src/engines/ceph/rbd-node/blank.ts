@@ -36,12 +36,7 @@ export async function proveDeviceBlank(
   if (!blank) throw refuse(`volume ${volumeId} has no format record and holds data; it is never formatted over`);
 }
 
-async function areZero(
-  ctx: Context,
-  device: string,
-  sizeBytes: bigint,
-  extents: readonly Extent[],
-): Promise<boolean> {
+async function areZero(ctx: Context, device: string, sizeBytes: bigint, extents: readonly Extent[]): Promise<boolean> {
   const file = await open(device, "r");
   const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
   try {

@@ -1,6 +1,5 @@
-import { realpathSync } from "node:fs";
-import { mkdirSync } from "node:fs";
-import { notFound, StorageError } from "../../../errors/storage-error.js";
+import { mkdirSync, realpathSync } from "node:fs";
+import { StorageError } from "../../../errors/storage-error.js";
 import { readsDirectly } from "../../../os/direct-read.js";
 import type { Exec } from "../../../os/exec.js";
 import type { Device, DeviceAttacher, NodeRef } from "../../attacher.js";

@@ -50,7 +50,8 @@ export function krbd(exec: Exec): Mapper {
       // The kernel is told of a resize by the cluster; this asks it to look now.
       await writeFile(`${BUS}/devices/${number}/refresh`, "1");
       while ((await sizeOf(number)) < sizeBytes) {
-        if (Date.now() > endMs) throw new StorageError("unavailable", `${device} does not see that its image has grown`);
+        if (Date.now() > endMs)
+          throw new StorageError("unavailable", `${device} does not see that its image has grown`);
         await sleep(POLL_MS, undefined, { signal: ctx.signal });
       }
     },
@@ -70,8 +71,7 @@ export function krbd(exec: Exec): Mapper {
   };
 }
 
-const sizeOf = async (number: string) =>
-  BigInt((await readFile(`/sys/block/rbd${number}/size`, "utf8")).trim()) * 512n;
+const sizeOf = async (number: string) => BigInt((await readFile(`/sys/block/rbd${number}/size`, "utf8")).trim()) * 512n;
 
 async function listKernel(): Promise<Mapped[]> {
   const numbers = await readdir(`${BUS}/devices`).catch(() => []);

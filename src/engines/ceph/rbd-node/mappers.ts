@@ -55,8 +55,7 @@ const krbdReport: Check = async (exec, signal) => {
 };
 
 const nbdReport: Check = async (exec, signal) => {
-  const lacks =
-    (await missing(exec, signal, "rbd-nbd", "rbd-nbd")) ?? (await module(exec, signal, "nbd", "/dev/nbd0"));
+  const lacks = (await missing(exec, signal, "rbd-nbd", "rbd-nbd")) ?? (await module(exec, signal, "nbd", "/dev/nbd0"));
   return { kind: "rbd-nbd", usable: lacks === undefined, why: lacks ?? "librbd behind the kernel's nbd" };
 };
 

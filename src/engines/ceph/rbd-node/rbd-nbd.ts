@@ -36,7 +36,8 @@ export function rbdNbd(exec: Exec, attachments: Attachments): Mapper {
       const endMs = Date.now() + GROW_MS;
       // rbd-nbd watches the image, and grows the device by itself.
       while ((await bytesOf(device.replace("/dev/", ""))) < sizeBytes) {
-        if (Date.now() > endMs) throw new StorageError("unavailable", `${device} does not see that its image has grown`);
+        if (Date.now() > endMs)
+          throw new StorageError("unavailable", `${device} does not see that its image has grown`);
         await sleep(POLL_MS, undefined, { signal: ctx.signal });
       }
     },

@@ -34,7 +34,8 @@ export function storageDaemon(exec: Exec, attachments: Attachments): Mapper {
     },
     list: () => list(attachments),
     map: (ctx, wish, cluster) => map(exec, ctx, attachments.folder(wish.identity, wish.readonly), wish, cluster),
-    grow: (ctx, mapped, sizeBytes) => grow(exec, ctx, attachments.folder(mapped.identity, mapped.readonly), mapped, sizeBytes),
+    grow: (ctx, mapped, sizeBytes) =>
+      grow(exec, ctx, attachments.folder(mapped.identity, mapped.readonly), mapped, sizeBytes),
     async unmap(ctx, { device, identity, readonly }) {
       await detachLoop(exec, ctx.signal, device);
       await released(ctx, device);
@@ -90,10 +91,11 @@ async function grow(exec: Exec, ctx: Context, folder: string, mapped: Mapped, si
 /** losetup answers before the device is free when something has it open: it is detached once that is closed. */
 async function released(ctx: Context, device: string): Promise<void> {
   const endMs = Date.now() + RELEASE_MS;
-  const attached = () => stat(join("/sys/block", device.replace("/dev/", ""), "loop")).then(
-    () => true,
-    () => false,
-  );
+  const attached = () =>
+    stat(join("/sys/block", device.replace("/dev/", ""), "loop")).then(
+      () => true,
+      () => false,
+    );
   while (await attached()) {
     if (Date.now() > endMs) throw refuse(`${device} is still open somewhere`);
     await sleep(POLL_MS, undefined, { signal: ctx.signal });
