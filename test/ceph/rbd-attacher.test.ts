@@ -21,9 +21,9 @@ const blank = Buffer.alloc(8192);
 describe("attach", () => {
   it("attaches once, grows with the image while it is mounted, and is not detached while it is", async () => {
     const { attacher, place } = world;
-    const ref = world.image("grows");
+    const ref = world.image("grows", 512);
     const first = await attacher.attach(context(), ref, false);
-    expect(first.sizeBytes).toBe(BigInt(64 * MIB));
+    expect(first.sizeBytes).toBe(BigInt(512 * MIB));
     expect(first.identity).toBe(await attacher.prove(context(), ref));
     expect(await attacher.attach(context(), ref, false)).toEqual(first);
     // As after a restart of the node plugin.
@@ -33,12 +33,12 @@ describe("attach", () => {
     const path = mounted(world, first.device);
     const data = randomBytes(MIB);
     writeFileSync(join(path, "file"), data, { flush: true });
-    place.rbd("resize", "--no-progress", "--size", "512M", world.spec(ref));
+    place.rbd("resize", "--no-progress", "--size", "1G", world.spec(ref));
     const grown = await attacher.attach(context(), ref, false);
-    expect(grown).toEqual({ ...first, sizeBytes: BigInt(512 * MIB) });
-    expect(bytesOf(first.device)).toBe(512 * MIB);
+    expect(grown).toEqual({ ...first, sizeBytes: BigInt(1024 * MIB) });
+    expect(bytesOf(first.device)).toBe(1024 * MIB);
     sh("xfs_growfs", path);
-    writeFileSync(join(path, "more"), Buffer.alloc(128 * MIB, 7), { flush: true });
+    writeFileSync(join(path, "more"), Buffer.alloc(32 * MIB, 7), { flush: true });
 
     const devices = await attacher.devices(context(), ref, first.identity);
     expect(devices).toEqual([{ device: first.device, readonly: false, identity: first.identity }]);

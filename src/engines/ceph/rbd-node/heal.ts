@@ -33,8 +33,8 @@ export async function healAttachments(
       for (const mapped of own) if (!(await detachedIfUnused(ctx, mapper, mapped, known.has(identity)))) kept += 1;
       if (kept > 0) continue;
       await mapper.clear(ctx, identity, readonly);
-      // A dead client's address is needed by the next attach, which knows whether the image is this node's still.
-      if (!known.has(identity) && attachment.client === undefined) await attachments.forget(identity, readonly);
+      // Of a volume that may come back soon the dead client's address is kept, so that nobody waits for that client.
+      if (!known.has(identity)) await attachments.forget(identity, readonly);
     } catch (error) {
       ctx.log.error({ volumeId, error: messageOf(error) }, "what was left of an attachment could not be taken away");
     }
