@@ -121,6 +121,12 @@ class RbdAttacher implements DeviceAttacher {
     await proveDeviceBlank(this.options.exec, ctx, { volumeId: ref.volumeId, device, sizeBytes }, extents);
   }
 
+  async problem(_ctx: Context, ref: NodeRef, identity: string): Promise<string | undefined> {
+    const dead = (await this.#list()).find((mapped) => mapped.identity === identity && !mapped.alive);
+    if (!dead) return undefined;
+    return `the ${dead.mapper} of volume ${ref.volumeId} on ${dead.device} has ended: unpublish and unstage the volume, and stage it again`;
+  }
+
   async heal(ctx: Context, known: readonly { ref: NodeRef; identity: string }[]): Promise<void> {
     const identities = new Set(known.map(({ identity }) => identity));
     await healAttachments(ctx, this.#attachments, this.#mappers, identities);
