@@ -62,8 +62,9 @@ export async function foundIn(
     bucket.versioning === "off" ? NULL_VERSION : (headerOf(headers, "x-amz-version-id") ?? NULL_VERSION);
   const upstreamEtag = unquoted(headers.etag);
   const upstreamModifiedMs = timeOf(headers["last-modified"]);
-  const listed = listedGeneration(versionId, upstreamEtag, upstreamModifiedMs);
-  const { record, noteEtag } = await recordIn(place, ctx, bucket, key, headers, listed);
+  // Of one that is none of ours. Without its time, which a change of its tags changes.
+  const others = `${versionId}:${upstreamEtag}`;
+  const { record, noteEtag } = await recordIn(place, ctx, bucket, key, headers, others);
   const lastModifiedMs = record.modifiedMs ?? upstreamModifiedMs;
   const version: ObjectVersion = {
     ...{ key, versionId, isLatest: true, deleteMarker: false, lastModifiedMs },
@@ -80,20 +81,20 @@ async function recordIn(
   bucket: Bucket,
   key: string,
   headers: IncomingHttpHeaders,
-  listed: string,
+  others: string,
 ): Promise<{ record: VersionRecord; noteEtag: string | undefined }> {
   const inHeader = readHeader(headerOf(headers, RECORD_HEADER));
   const generation =
-    inHeader === undefined ? listed : "record" in inHeader ? inHeader.record.generation : inHeader.noteOf;
+    inHeader === undefined ? others : "record" in inHeader ? inHeader.record.generation : inHeader.noteOf;
   const own = inHeader && "record" in inHeader ? inHeader.record : undefined;
   // A tag upstream is never one of the object's own tags: it says that the record was changed, and lies in a note now.
   const changed = headerOf(headers, "x-amz-tagging-count") !== undefined;
   if (own && !changed) return { record: own, noteEtag: undefined };
-  if (inHeader === undefined && !changed) return { record: foreign(bucket, headers, listed), noteEtag: undefined };
+  if (inHeader === undefined && !changed) return { record: foreign(bucket, headers, others), noteEtag: undefined };
   const note = await readVersionNote(place.notes, ctx, bucket.name, key, generation);
   if (note) return { record: note.value, noteEtag: note.etag };
   if (own) return { record: own, noteEtag: undefined };
-  if (inHeader === undefined) return { record: foreign(bucket, headers, listed), noteEtag: undefined };
+  if (inHeader === undefined) return { record: foreign(bucket, headers, others), noteEtag: undefined };
   throw refused("damaged", "the object's record is not there: see the log, and scrub");
 }
 

@@ -1,4 +1,4 @@
-import { refused, type StorageError } from "../../errors/storage-error.js";
+import { invalid, refused, type StorageError } from "../../errors/storage-error.js";
 import { MAX_KEY_BYTES } from "../../model/object.js";
 import type { BodySource } from "../object-engine.js";
 import type { BucketBook } from "./bucket-book.js";
