@@ -28,8 +28,8 @@ export interface UpstreamRequest {
 
 /** A body that is sent while it is made. What it throws ends the connection before the body is whole: nothing is stored. */
 export interface UpstreamBody {
-  /** Undefined: sent in chunks of HTTP, which Ceph takes and Amazon does not. */
-  readonly lengthBytes: number | undefined;
+  /** An upstream takes no body whose length it is not told before. */
+  readonly lengthBytes: number;
   readonly chunks: AsyncIterable<Buffer>;
 }
 
@@ -122,7 +122,6 @@ export class UpstreamClient extends Client {
     const headers: Record<string, string> = { ...request.headers };
     if (Buffer.isBuffer(request.body)) headers["content-length"] = String(request.body.length);
     else if (!request.body) headers["content-length"] = "0";
-    else if (request.body.lengthBytes === undefined) headers["transfer-encoding"] = "chunked";
     else headers["content-length"] = String(request.body.lengthBytes);
     if (request.method === "GET" || request.method === "HEAD") delete headers["content-length"];
     const options = this.getRequestOptions({
@@ -135,10 +134,8 @@ export class UpstreamClient extends Client {
     options.headers["x-amz-date"] = `${now.toISOString().replace(/[-:]|\.\d+/g, "")}`;
     options.headers["x-amz-content-sha256"] = UNSIGNED;
     const { accessKey, secretKey } = this.settings;
-    // Transfer-Encoding belongs to the connection: it is not signed.
-    const { "transfer-encoding": chunked, ...signed } = options.headers;
-    const authorization = signV4({ ...options, headers: signed }, accessKey, secretKey, region, now, UNSIGNED);
-    return { ...options, headers: { ...signed, ...(chunked ? { "transfer-encoding": chunked } : {}), authorization } };
+    const authorization = signV4(options, accessKey, secretKey, region, now, UNSIGNED);
+    return { ...options, headers: { ...options.headers, authorization } };
   }
 
   #exchange(ctx: Context, request: UpstreamRequest): Promise<UpstreamResponse> {

@@ -99,11 +99,11 @@ async function complete(
   const record: VersionRecord = { generation, etag, checksum, partsCount: parts.length, attributes };
   const guard = new Guard(place, ctx, bucket, key, request.preconditions);
   try {
-    await guard.enterLeased();
+    await guard.enter();
     await place.notes.write(ctx, partsKey(bucket.name, key, generation), parts, "any");
     await writeNote(place, ctx, bucket, key, record);
     step("object-complete/prepared");
-    await send(place, ctx, bucket, request);
+    await sendCompletion(place, ctx, bucket, request);
     step("object-complete/committed");
   } catch (error) {
     // Of what was refused; where it is not known what came of it, the notes may be needed.
@@ -120,7 +120,12 @@ async function complete(
   return version;
 }
 
-async function send(place: Place, ctx: Context, bucket: Bucket, request: CompleteUpload): Promise<void> {
+export async function sendCompletion(
+  place: Place,
+  ctx: Context,
+  bucket: Bucket,
+  request: { key: string; uploadId: string; parts: readonly { number: number; etag: string }[] },
+): Promise<void> {
   const rows = request.parts.map(
     ({ number, etag }) => `<Part><PartNumber>${number}</PartNumber><ETag>&quot;${etag}&quot;</ETag></Part>`,
   );
@@ -137,7 +142,7 @@ async function send(place: Place, ctx: Context, bucket: Bucket, request: Complet
 }
 
 /** The version that an upload became. Its answer may tell neither ETag nor version (Ceph 16), so it is looked for. */
-async function versionOf(
+export async function versionOf(
   place: Place,
   ctx: Context,
   bucket: Bucket,

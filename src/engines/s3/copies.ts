@@ -67,7 +67,7 @@ export async function copy(place: Place, ctx: Context, request: CopyObject): Pro
   const noted = await noteCopy(place, ctx, bucket, key, source, record);
   const guard = new Guard(place, ctx, bucket, key, preconditions);
   try {
-    await guard.enterLeased();
+    await guard.enter();
     const response = await sendCopy(place, ctx, bucket, key, source, record);
     step("object-copy/committed");
     return response;

@@ -22,7 +22,10 @@ export class Marks {
   }
 
   async before(ctx: Context, bucket: Bucket, { ownerId, storageClass }: ObjectAttributes): Promise<void> {
-    if (ownerId === bucket.ownerId && storageClass === STANDARD) return;
+    if (ownerId !== bucket.ownerId || storageClass !== STANDARD) await this.mark(ctx, bucket);
+  }
+
+  async mark(ctx: Context, bucket: Bucket): Promise<void> {
     const key = keyOf(bucket);
     if (this.#marked.has(key)) return;
     await this.#notes.write(ctx, key, {}, "any");

@@ -12,6 +12,7 @@ import type { HeldLease } from "./leases.js";
 import { checkPreconditions, currentOf, isConditional } from "./lookup.js";
 import { noteKey, removeNotes, versionNote } from "./notes.js";
 import { checkKey, checkLength, type Place, upstreamName } from "./place.js";
+import { putUnmeasured } from "./put-unmeasured.js";
 import { newGeneration, noteHeader, RECORD_HEADER, recordHeader, type VersionRecord } from "./record.js";
 
 /**
@@ -27,9 +28,11 @@ export async function put(place: Place, ctx: Context, request: PutObject): Promi
   checkLength(body, MAX_PUT_BYTES);
   await place.book.checkQuota(ctx, bucket, { objects: 1, bytes: body.lengthBytes ?? 0 });
   await place.marks.before(ctx, bucket, attributes);
-  // Told before its body is sent where it does not hold now; decided at its end.
-  if (isConditional(preconditions)) checkPreconditions(preconditions, await currentOf(place, ctx, bucket, key));
+  if (body.lengthBytes === undefined) return putUnmeasured(place, ctx, bucket, request);
   const bytes = await gathered(body, GATHERED_BYTES);
+  // Told before its body is sent where it does not hold now; decided at its end.
+  if (!bytes && isConditional(preconditions))
+    checkPreconditions(preconditions, await currentOf(place, ctx, bucket, key));
   const generation = newGeneration();
   const recordOf = ({ digest }: Whole): VersionRecord => ({
     ...{ generation, etag: null, checksum: digest.checksum, partsCount: 0, attributes },
@@ -46,7 +49,8 @@ export async function put(place: Place, ctx: Context, request: PutObject): Promi
       const header = recordHeader(record);
       if (header === undefined) await writeNote(place, ctx, bucket, key, record);
       noted = header === undefined;
-      const headers = { ...(await guard.enter()), ...recordHeaders(record, header), "content-md5": base64Of(whole) };
+      await guard.enter();
+      const headers = { ...guard.native(), ...recordHeaders(record, header), "content-md5": base64Of(whole) };
       response = await place.client.send(ctx, { ...target, headers, body: bytes });
     } else {
       const chunks = heldBack(ctx, body, MAX_PUT_BYTES, async (known) => {
@@ -147,8 +151,8 @@ export function versionMade(
 }
 
 /**
- * Decides a write's preconditions at its end. What the upstream decides by itself is left to it; else those who ask for
- * anything take the key's lease, look, and write while they have it.
+ * Decides a write's preconditions at its end: those who ask for anything take the key's lease, look, and write while they
+ * have it.
  */
 export class Guard {
   readonly #place: Place;
@@ -166,24 +170,17 @@ export class Guard {
     this.#preconditions = preconditions;
   }
 
-  /** The condition as a header, where the upstream decides it: a PUT that must be a key's first, where there are no versions. */
+  /**
+   * The condition as a header, where the upstream decides it too: a PUT that must be a key's first, where there are no
+   * versions. It holds against those that ask for nothing and so take no lease.
+   */
   native(): Record<string, string> {
-    const { ifNoneMatch, ...rest } = this.#preconditions;
-    const isNative = this.#bucket.versioning === "off" && ifNoneMatch === "*" && !isConditional(rest);
+    const isNative = this.#bucket.versioning === "off" && this.#preconditions.ifNoneMatch === "*";
     return isNative ? { "if-none-match": "*" } : {};
   }
 
-  /** @returns headers that have the upstream decide too. @throws what checkPreconditions throws; busy */
-  async enter(): Promise<Record<string, string>> {
-    if (!isConditional(this.#preconditions)) return {};
-    const native = this.native();
-    if (native["if-none-match"] !== undefined) return native;
-    await this.enterLeased();
-    return {};
-  }
-
-  /** `enter` for writes that the upstream has no condition for: CopyObject, CompleteMultipartUpload. */
-  async enterLeased(): Promise<void> {
+  /** @throws what checkPreconditions throws; busy */
+  async enter(): Promise<void> {
     if (!isConditional(this.#preconditions)) return;
     this.#lease = await this.#place.leases.acquire(this.#ctx, this.#bucket.name, this.#key);
     const current = await currentOf(this.#place, this.#ctx, this.#bucket, this.#key);

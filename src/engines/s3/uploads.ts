@@ -93,6 +93,8 @@ export async function putPart(place: Place, ctx: Context, request: PutPart): Pro
   const note = ({ digest }: Whole) =>
     place.notes.mark(ctx, partNoteKey(folder, partNumber, digest.md5, digest.checksum));
   const small = await gathered(body, 0);
+  // HTTP's own clients always tell it: the gateway refuses a part without.
+  if (!small && body.lengthBytes === undefined) throw invalid("a part's length must be told before it is sent");
   let whole: Whole | undefined;
   let response: UpstreamResponse;
   if (small) {
@@ -105,7 +107,7 @@ export async function putPart(place: Place, ctx: Context, request: PutPart): Pro
       await note(known);
       step("object-part/stored");
     });
-    const streamed: UpstreamBody = { lengthBytes: body.lengthBytes, chunks };
+    const streamed: UpstreamBody = { lengthBytes: body.lengthBytes ?? 0, chunks };
     response = await place.client.send(ctx, { ...target, body: streamed });
   }
   const answer = await textOf(response);
