@@ -32,9 +32,7 @@ const LAST_BACKOFF_MS = 1000;
  * @throws StorageError when the server cannot say which node this is; the signal's reason when it is aborted
  */
 export async function reconcile(store: ObjectStore, csi: Csi, options: ReconcileOptions): Promise<ReconcileResult> {
-  const info = await nodeInfo(csi, Math.max(options.timeoutMs, 1000));
-  const node = { id: info.node_id, topology: info.accessible_topology?.segments ?? {} };
-  const session = new Session(store, csi, options, node);
+  const session = await openSession(store, csi, options);
   for (let backoffMs = FIRST_BACKOFF_MS; ; ) {
     session.startPass();
     await pass(session);
@@ -44,6 +42,13 @@ export async function reconcile(store: ObjectStore, csi: Csi, options: Reconcile
     backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);
   }
   return { waiting: session.waiting, failed: session.failed };
+}
+
+/** @throws StorageError when the server cannot say which node this is */
+export async function openSession(store: ObjectStore, csi: Csi, options: ReconcileOptions): Promise<Session> {
+  const info = await nodeInfo(csi, Math.max(options.timeoutMs, 1000));
+  const node = { id: info.node_id, topology: info.accessible_topology?.segments ?? {} };
+  return new Session(store, csi, options, node);
 }
 
 async function nodeInfo(csi: Csi, deadlineMs: number): Promise<NodeGetInfoResponse__Output> {
