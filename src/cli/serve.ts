@@ -29,6 +29,7 @@ import { crashAtStep } from "../runtime/steps.js";
 import { stopSignal } from "../runtime/stop-signal.js";
 import { type ObjectstoreChild, startObjectstore } from "./objectstore-child.js";
 import { addObjectstoreOptions } from "./objectstore-options.js";
+import { openCephAttachers, openCephEngines } from "./open-ceph.js";
 import { openHealth } from "./open-health.js";
 import { resumeObjects } from "./resume-objects.js";
 
@@ -81,11 +82,13 @@ async function serve(role: Role, config: Config, version: string, flags: Record<
   const probe = async (ctx: Context) => {
     await assertTools();
     if (engine) return engine.probe(ctx);
-    if (!(await readPool(config.poolDir)))
+    // A node of Ceph's volumes alone has no pool.
+    if (config.clusters.length === 0 && !(await readPool(config.poolDir)))
       throw new StorageError("failed-precondition", `no pool is at ${config.poolDir}: is it mounted?`);
   };
   let health: HealthServer | null = null;
   let stopReclaiming = async () => {};
+  let closeCeph = async () => {};
   addService(
     server,
     log,
@@ -118,13 +121,18 @@ async function serve(role: Role, config: Config, version: string, flags: Record<
       stopReclaiming = every(RECLAIM_CHECK_MS, async (signal) => {
         await opened.reclaimSpace(locks, signal, Date.now());
       });
-      const handlers = controllerHandlers({ engines: new EngineSet(opened), locks });
+      const ceph = await openCephEngines(config, run, log);
+      closeCeph = ceph.close;
+      const engines = new EngineSet(opened, ceph.engines);
+      const handlers = controllerHandlers({ engines, locks });
       addService(server, log, csi, "Controller", handlers.controller, metrics.observeRpc);
       addService(server, log, csi, "GroupController", handlers.group, metrics.observeRpc);
       addStreams(server, log, csi, "SnapshotMetadata", handlers.metadata, metrics.observeRpc);
     }
     if (role !== "controller") {
-      const attachers = new AttacherSet(localAttacher(run, config.poolDir));
+      const ceph = openCephAttachers(config, run);
+      closeCeph = both(closeCeph, async () => ceph?.close());
+      const attachers = new AttacherSet(localAttacher(run, config.poolDir), ceph?.attachers);
       const node = { nodeId: config.nodeId, attachers, stateDir: `${config.dataDir}/node`, exec: run };
       await recoverNode(node, log);
       addService(server, log, csi, "Node", nodeHandlers(node), metrics.observeRpc);
@@ -154,10 +162,16 @@ async function serve(role: Role, config: Config, version: string, flags: Record<
     await objects?.stop();
     await stopReclaiming();
     await health?.close();
+    await closeCeph();
     await engine?.close();
     await release();
   }
 }
+
+const both = (first: () => Promise<void>, second: () => Promise<void>) => async () => {
+  await first();
+  await second();
+};
 
 function metricsOf(role: Role, engine: () => LocalVolumeEngine | null): Metrics {
   const pool = async (): Promise<PoolFigures> => {

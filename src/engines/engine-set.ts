@@ -73,10 +73,6 @@ export class EngineSet {
     return answers.find((answer) => answer !== undefined);
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.all.map((engine) => engine.close()));
-  }
-
   #names(): string {
     return [...this.clusters.keys()].join(", ");
   }
