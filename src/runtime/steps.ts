@@ -160,8 +160,42 @@ export const UPSTREAM_STEPS = [
   "upstream-bucket/notes-removed",
 ] as const satisfies readonly string[];
 
+/** The controller's, on RBD. */
+export const RBD_STEPS = [
+  "rbd-lock/taken",
+  "rbd-create/source-cut",
+  "rbd-create/image-made",
+  "rbd-create/source-released",
+  "rbd-create/prepared",
+  "rbd-create/recorded",
+  "rbd-delete/hidden",
+  "rbd-delete/renamed",
+  "rbd-delete/trashed",
+  "rbd-expand/resized",
+  "rbd-expand/recorded",
+  "rbd-modify/applied",
+  "rbd-modify/recorded",
+  "rbd-publish/recorded",
+  "rbd-unpublish/fenced",
+  "rbd-unpublish/recorded",
+  "rbd-snapshot/claimed",
+  "rbd-snapshot/cut",
+  "rbd-snapshot/recorded",
+  "rbd-delete-snapshot/hidden",
+  "rbd-delete-snapshot/removed",
+  "rbd-delete-snapshot/unclaimed",
+  "rbd-group/claimed",
+  "rbd-group/members-claimed",
+  "rbd-group/cut",
+  "rbd-group/members-recorded",
+  "rbd-group/recorded",
+  "rbd-delete-group/hidden",
+  "rbd-delete-group/members-removed",
+  "rbd-delete-group/unclaimed",
+] as const satisfies readonly string[];
+
 /** Whatever service they are of: what GRANARY_CRASH_AT may be. */
-export const ALL_STEPS = [...STEPS, ...OBJECT_STEPS, ...CEPHFS_STEPS, ...UPSTREAM_STEPS] as const;
+export const ALL_STEPS = [...STEPS, ...OBJECT_STEPS, ...CEPHFS_STEPS, ...UPSTREAM_STEPS, ...RBD_STEPS] as const;
 
 export type Step = (typeof ALL_STEPS)[number];
 
