@@ -5,14 +5,14 @@
 import { StorageError } from "../../../errors/storage-error.js";
 import { step } from "../../../runtime/steps.js";
 import type { Context } from "../../types.js";
-import { keyNamespace, keyObject, subvolumeName, volumeId } from "./names.js";
+import { authId, keyNamespace, keyObject, keyOf, subvolumeName, volumeId } from "./names.js";
 import type { VolumeRecord } from "./record.js";
 import { findVolume, type Shelf, volumeKey } from "./shelf.js";
 
 export async function deleteVolume(shelf: Shelf, ctx: Context, id: string): Promise<void> {
-  const seen = await findVolume(shelf, ctx, id);
-  if (!seen) return;
-  await shelf.lock.run(ctx, [volumeKey(shelf, seen.hash)], `DeleteVolume ${id}`, async (held) => {
+  const key = keyOf(id, "v", (await shelf.facts(ctx)).place);
+  if (!key) return;
+  await shelf.lock.run(ctx, [volumeKey(shelf, key.hash)], `DeleteVolume ${id}`, async (held) => {
     const found = await findVolume(shelf, held, id);
     if (!found) return;
     const [holder] = found.record.publications;
@@ -27,9 +27,11 @@ export async function removeVolume(shelf: Shelf, ctx: Context, hash: string, rec
   const name = subvolumeName(hash, record.token);
   await shelf.volumes.put(ctx, hash, { ...record, state: "deleting" });
   step("cephfs-delete/marked");
-  if (record.path !== "")
-    for (const user of await shelf.subvolumes.authorized(ctx, name)) await shelf.subvolumes.revoke(ctx, name, user);
-  for (const { nodeId } of record.publications) await removeKey(shelf, ctx, hash, record.token, nodeId);
+  // Nobody may use a volume that is not published: there is a record of that before there is a user.
+  for (const { nodeId } of record.publications) {
+    await removeKey(shelf, ctx, hash, record.token, nodeId);
+    await shelf.subvolumes.revoke(ctx, name, authId(record.token, nodeId));
+  }
   step("cephfs-delete/revoked");
   if (record.copy) await shelf.subvolumes.cancelCopy(ctx, name);
   await shelf.subvolumes.remove(ctx, name);

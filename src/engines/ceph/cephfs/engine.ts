@@ -8,7 +8,7 @@ import { MAX_VOLUME_BYTES, MIN_VOLUME_BYTES, poolCapacity, probeFilesystem, volu
 import { hashOf, keyOf, subvolumeName } from "./names.js";
 import { publishVolume, unpublishVolume } from "./publish-volume.js";
 import { snapshotOf, volumeOf } from "./record.js";
-import { findSnapshot, findVolume, readyVolume, type Shelf, volumeKey } from "./shelf.js";
+import { findSnapshot, findVolume, readyVolume, type Shelf, volumeHash, volumeKey } from "./shelf.js";
 import { createSnapshot, deleteSnapshot, endSnapshotDeletions } from "./snapshots.js";
 
 export const MOUNTERS = ["kernel", "fuse"];
@@ -86,7 +86,6 @@ export class CephfsVolumeEngine implements VolumeEngine {
 
   async list(ctx: Context, afterId: string, limit: number): Promise<Volume[]> {
     const { place } = await this.shelf.facts(ctx);
-    // An extra one for each that the filter below may take.
     const after = keyOf(afterId, "v", place)?.hash ?? "";
     const records = await this.shelf.volumes.list(ctx, after);
     const volumes = records
@@ -100,7 +99,7 @@ export class CephfsVolumeEngine implements VolumeEngine {
 
   async expand(ctx: Context, id: string, capacityBytes: bigint): Promise<Volume> {
     const { place } = await this.shelf.facts(ctx);
-    const { hash } = await readyVolume(this.shelf, ctx, id);
+    const hash = volumeHash(id, place);
     return this.shelf.lock.run(ctx, [volumeKey(this.shelf, hash)], `ControllerExpandVolume ${id}`, async (held) => {
       const { record } = await readyVolume(this.shelf, held, id);
       if (capacityBytes <= record.capacityBytes) return volumeOf(record, place, hash);

@@ -7,9 +7,9 @@ import type { Publication } from "../../../model/volume.js";
 import { step } from "../../../runtime/steps.js";
 import type { Context } from "../../types.js";
 import { removeKey } from "./delete-volume.js";
-import { authId, keyNamespace, keyObject, subvolumeName } from "./names.js";
+import { authId, keyNamespace, keyObject, keyOf, subvolumeName } from "./names.js";
 import { type VolumeRecord, volumeOf } from "./record.js";
-import { type FoundVolume, findVolume, readyVolume, type Shelf, volumeKey } from "./shelf.js";
+import { type FoundVolume, findVolume, readyVolume, type Shelf, volumeHash, volumeKey } from "./shelf.js";
 
 /** Answers the publish context: see `PublishContext` of the node's half. */
 export async function publishVolume(
@@ -18,10 +18,10 @@ export async function publishVolume(
   id: string,
   publication: Publication,
 ): Promise<Record<string, string>> {
-  const { hash } = await readyVolume(shelf, ctx, id);
+  const { place } = await shelf.facts(ctx);
+  const hash = volumeHash(id, place);
   return shelf.lock.run(ctx, [volumeKey(shelf, hash)], `ControllerPublishVolume ${id}`, async (held) => {
     const found = await readyVolume(shelf, held, id);
-    const { place } = await shelf.facts(held);
     checkPublication(volumeOf(found.record, place, hash), publication);
     if (!found.record.publications.some(({ nodeId }) => nodeId === publication.nodeId)) {
       const publications = [...found.record.publications, publication];
@@ -67,9 +67,9 @@ async function context(
 
 /** `nodeId` "": of all nodes. A client of the node that is still there is cut off first, and it alone. */
 export async function unpublishVolume(shelf: Shelf, ctx: Context, id: string, nodeId: string): Promise<void> {
-  const seen = await findVolume(shelf, ctx, id);
-  if (!seen) return;
-  await shelf.lock.run(ctx, [volumeKey(shelf, seen.hash)], `ControllerUnpublishVolume ${id}`, async (held) => {
+  const key = keyOf(id, "v", (await shelf.facts(ctx)).place);
+  if (!key) return;
+  await shelf.lock.run(ctx, [volumeKey(shelf, key.hash)], `ControllerUnpublishVolume ${id}`, async (held) => {
     const found = await findVolume(shelf, held, id);
     if (!found) return;
     const { hash, record } = found;

@@ -4,8 +4,9 @@ import { parseOmap } from "./omap-text.js";
 import { recordText, type SnapshotRecord, type VolumeRecord } from "./record.js";
 import type { RecordPool } from "./record-pool.js";
 
-// Records lie in 16 objects by their key's first digit, so that none of them, nor its listing, grows too large.
-const SHARDS = [..."0123456789abcdef"];
+// Records lie in four objects by their key's first digit, so that none of them, nor its listing, grows too large.
+const SHARDS = ["0", "4", "8", "c"] as const;
+const shardOf = (hash: string): string => SHARDS.findLast((first) => first <= hash.slice(0, 1)) ?? "0";
 
 /**
  * Records of one kind by the digest of a name, in omap entries of a few objects: one call lists hundreds of them, and
@@ -18,41 +19,38 @@ export class Records<T extends VolumeRecord | SnapshotRecord> {
     private readonly parse: (text: string, where: string) => T,
   ) {}
 
-  #object = (shard: string) => `${this.kind}.${shard}`;
+  #object = (hash: string) => `${this.kind}.${shardOf(hash)}`;
 
   async get(ctx: Context, hash: string): Promise<T | undefined> {
-    const object = this.#object(hash.slice(0, 1));
+    const object = this.#object(hash);
     const text = await this.pool.read(ctx, ["getomapval", object, hash]);
     const value = text === undefined ? undefined : parseOmap(text).get("");
     return value === undefined ? undefined : this.parse(value.toString("utf8"), `${object}/${hash}`);
   }
 
   async put(ctx: Context, hash: string, record: T): Promise<void> {
-    await this.pool.write(ctx, ["setomapval", this.#object(hash.slice(0, 1)), hash, recordText(record)]);
+    await this.pool.write(ctx, ["setomapval", this.#object(hash), hash, recordText(record)]);
   }
 
   /** Gone already is fine. */
   async remove(ctx: Context, hash: string): Promise<void> {
-    await this.pool.read(ctx, ["rmomapkey", this.#object(hash.slice(0, 1)), hash]);
+    await this.pool.read(ctx, ["rmomapkey", this.#object(hash), hash]);
   }
 
-  /** All of them in the order of their digests, after `afterHash`, at least `enough` if there are as many. */
-  async list(ctx: Context, afterHash = "", enough = Number.POSITIVE_INFINITY): Promise<[string, T][]> {
+  /** All of them after `afterHash`, itself too, in the order of their digests. */
+  async list(ctx: Context, afterHash = ""): Promise<[string, T][]> {
+    const shards = SHARDS.filter((first) => first >= shardOf(afterHash || "0"));
+    const texts = await Promise.all(shards.map((first) => this.pool.read(ctx, ["listomapvals", this.#object(first)])));
     const found: [string, T][] = [];
-    for (const shard of SHARDS.filter((digit) => digit >= afterHash.slice(0, 1))) {
-      const object = this.#object(shard);
-      const values = parseOmap((await this.pool.read(ctx, ["listomapvals", object])) ?? "");
-      for (const [hash, value] of values) {
-        try {
-          found.push([hash, this.parse(value.toString("utf8"), `${object}/${hash}`)]);
-        } catch (error) {
-          // One damaged record must not hide the others.
-          if (!(error instanceof StorageError)) throw error;
-          ctx.log.error({ error: error.message }, "a record was left out of a list");
-        }
+    for (const [hash, value] of texts.flatMap((text) => [...parseOmap(text ?? "")])) {
+      try {
+        found.push([hash, this.parse(value.toString("utf8"), `${this.#object(hash)}/${hash}`)]);
+      } catch (error) {
+        // One damaged record must not hide the others.
+        if (!(error instanceof StorageError)) throw error;
+        ctx.log.error({ error: error.message }, "a record was left out of a list");
       }
-      if (found.length >= enough) break;
     }
-    return found.sort(([a], [b]) => (a < b ? -1 : 1));
+    return found.filter(([hash]) => hash >= afterHash).sort(([a], [b]) => (a < b ? -1 : 1));
   }
 }

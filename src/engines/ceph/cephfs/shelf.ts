@@ -3,7 +3,7 @@ import type { ClusterConfig } from "../../../config/clusters.js";
 import { notFound, StorageError } from "../../../errors/storage-error.js";
 import type { Context } from "../../types.js";
 import type { FilesystemFacts } from "./filesystem-facts.js";
-import { keyOf } from "./names.js";
+import { keyOf, type Place } from "./names.js";
 import type { SnapshotRecord, VolumeRecord } from "./record.js";
 import type { RecordPool } from "./record-pool.js";
 import type { Records } from "./records.js";
@@ -26,6 +26,13 @@ export interface Shelf {
 /** What the lock's keys are: of one engine's, by the digest of a name. */
 export const volumeKey = (shelf: Shelf, hash: string) => `${shelf.config.subvolumeGroup}/v/${hash}`;
 export const snapshotKey = (shelf: Shelf, hash: string) => `${shelf.config.subvolumeGroup}/s/${hash}`;
+
+/** The digest that an id carries. @throws StorageError not-found for what this engine has not made */
+export function volumeHash(id: string, place: Place): string {
+  const key = keyOf(id, "v", place);
+  if (!key) throw notFound(`volume ${id} does not exist`);
+  return key.hash;
+}
 
 export interface FoundVolume {
   hash: string;

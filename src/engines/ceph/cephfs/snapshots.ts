@@ -41,9 +41,9 @@ export async function createSnapshot(shelf: Shelf, ctx: Context, name: string, s
 }
 
 export async function deleteSnapshot(shelf: Shelf, ctx: Context, id: string): Promise<void> {
-  const seen = await findSnapshot(shelf, ctx, id);
-  if (!seen) return;
-  await shelf.lock.run(ctx, [snapshotKey(shelf, seen.hash)], `DeleteSnapshot ${id}`, async (held) => {
+  const key = keyOf(id, "s", (await shelf.facts(ctx)).place);
+  if (!key) return;
+  await shelf.lock.run(ctx, [snapshotKey(shelf, key.hash)], `DeleteSnapshot ${id}`, async (held) => {
     const found = await findSnapshot(shelf, held, id);
     if (found) await removeSnapshot(shelf, held, found.hash, found.record);
   });

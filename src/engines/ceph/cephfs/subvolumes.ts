@@ -150,17 +150,6 @@ export class Subvolumes {
     });
   }
 
-  /** The users that may use it, without `client.`. */
-  async authorized(ctx: Context, name: string): Promise<string[]> {
-    try {
-      const list = JSON.parse(await this.#run(ctx, ["subvolume", "authorized_list"], [name])) as object[];
-      return list.flatMap((entry) => Object.keys(entry));
-    } catch (error) {
-      if (isCode(error, "not-found")) return [];
-      throw error;
-    }
-  }
-
   /** Waits until the copying has ended, or for `waitMs`: its status then. */
   async awaitCopy(ctx: Context, name: string, waitMs: number): Promise<CopyStatus> {
     const endMs = Date.now() + waitMs;
