@@ -37,6 +37,8 @@ export async function unstageVolume(
       if (attacher.type === "device") await unmount(env.exec, ctx.signal, path);
       else await attacher.unmount(ctx, ref, path);
     }
+    // Once more with nothing mounted: what served the last mount may still be writing, of a call that was cut off too.
+    if (attacher.type === "filesystem" && volume) await attacher.unmount(ctx, ref, path);
     step("node-unstage/unmounted");
     if (last && target === undefined && attacher.type === "device") await attacher.detach(ctx, presence.devices);
     step("node-unstage/detached");

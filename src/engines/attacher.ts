@@ -61,7 +61,10 @@ export interface FilesystemAttacher {
   /** The mount is this volume's, by what the kernel shows. A bind mount of it shows the same. */
   owns(entry: MountEntry, ref: NodeRef, identity: string): boolean;
   problem(ctx: Context, ref: NodeRef, identity: string): Promise<string | undefined>;
-  /** Takes one mount away; what served it ends when it was the last. */
+  /**
+   * Takes one mount away, if it is there; with the last one, what served it has ended when this returns. Repeated with
+   * nothing mounted, it waits for that end alone.
+   */
   unmount(ctx: Context, ref: NodeRef, path: string): Promise<void>;
 }
 

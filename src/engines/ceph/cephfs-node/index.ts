@@ -9,13 +9,13 @@
 import { mkdirSync, mkdtempSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
-import { StorageError } from "../../../errors/storage-error.js";
+import { messageOf, StorageError } from "../../../errors/storage-error.js";
 import { type Exec, ExecError } from "../../../os/exec.js";
 import { listMounts, type MountEntry, mountAt } from "../../../os/mount.js";
 import type { FilesystemAttacher, NodeRef } from "../../attacher.js";
 import type { Context } from "../../types.js";
 import type { CephCluster } from "../cluster.js";
-import { awaitFuseEnd, mountByFuse } from "./fuse-mount.js";
+import { awaitFuseEnd, fuseProcesses, mountByFuse } from "./fuse-mount.js";
 import { hasKernelMount, mountByKernel } from "./kernel-mount.js";
 import { readKey } from "./key.js";
 import { identityOf, isMountOf, type Share, shareOf } from "./share.js";
@@ -111,6 +111,19 @@ class CephfsAttacher implements FilesystemAttacher {
 
   owns(entry: MountEntry, _ref: NodeRef, identity: string): boolean {
     return isMountOf(entry, identity);
+  }
+
+  async problem(ctx: Context, ref: NodeRef, identity: string): Promise<string | undefined> {
+    const mounts = (await listMounts()).filter((entry) => isMountOf(entry, identity));
+    if (mounts.some(({ fsType }) => fsType !== "ceph") && fuseProcesses(identity).length === 0)
+      return "the volume's ceph-fuse has ended: what has it mounted gets errors; unstage it, and stage it again";
+    try {
+      const share = shareOf(ref);
+      await readKey(ctx, this.#cluster(ref, share), ref.volumeId, share);
+    } catch (error) {
+      return messageOf(error);
+    }
+    return undefined;
   }
 
   async unmount(ctx: Context, ref: NodeRef, path: string): Promise<void> {
