@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout } from "node:timers/promises";
 import { z } from "zod";
 import { messageOf, StorageError } from "../../../errors/storage-error.js";
 import { step } from "../../../runtime/steps.js";
@@ -10,13 +11,25 @@ const LOCK = "granary";
 const InfoAnswer = z.object({ lockers: z.array(z.object({ name: z.string(), cookie: z.string() })) });
 /** What is done under a lock ends before this share of its life is over: what is sent later may come after it. */
 const USABLE = 0.75;
+/** A call that has been answered holds its lock a little longer. */
+const PATIENCE_MS = 5_000;
+const LOOK_AGAIN_MS = 100;
 
-/** What is done under a lock once the call has been answered: nobody waits for it. */
+type Task = (ctx: Context) => Promise<void>;
+
+/** What is left to be done when the call has been answered: nobody waits for it. */
 export class Tail {
-  readonly tasks: ((ctx: Context) => Promise<void>)[] = [];
+  readonly tasks: Task[] = [];
+  readonly unlocked: Task[] = [];
   forgotten = false;
 
-  after(task: (ctx: Context) => Promise<void>): void {
+  /** Once the lock is given back. */
+  later(task: Task): void {
+    this.unlocked.push(task);
+  }
+
+  /** Under the lock still. */
+  after(task: Task): void {
     this.tasks.push(task);
   }
 
@@ -28,7 +41,8 @@ export class Tail {
 
 /**
  * One operation at a time on a name, over all controllers of a cluster: an exclusive lock of RADOS on an object for the
- * name, that ends by itself when its holder died. A second one does not wait: it is aborted, as its caller tries again.
+ * name, that ends by itself when its holder died. A second one waits for the
+ * end of a call that is all but over, and no longer: it is aborted, as its caller tries again.
  */
 export class ClusterLock {
   /** Releases that are still under way: this controller's own next call waits for them. */
@@ -58,13 +72,15 @@ export class ClusterLock {
     const bounded = { ...ctx, signal: AbortSignal.any([ctx.signal, limit]) };
     const tail = new Tail();
     const end = () => {
-      const ended = this.#end(ctx, place, wanted, cookie, tail);
-      for (const key of wanted) this.#releasing.set(key, ended);
+      const late = this.#afterwards(ctx);
+      const released = this.#end(late, place, wanted, cookie, tail);
+      const ended = released.then(() => runAll(late, tail.unlocked));
+      for (const key of wanted) this.#releasing.set(key, released);
       this.#ends.add(ended);
-      void ended.finally(() => {
-        this.#ends.delete(ended);
-        for (const key of wanted) if (this.#releasing.get(key) === ended) this.#releasing.delete(key);
+      void released.finally(() => {
+        for (const key of wanted) if (this.#releasing.get(key) === released) this.#releasing.delete(key);
       });
+      void ended.finally(() => this.#ends.delete(ended));
     };
     const taken = await Promise.allSettled(wanted.map((key) => this.#take(bounded, place, key, cookie)));
     const refused = taken.find((one) => one.status === "rejected");
@@ -84,31 +100,37 @@ export class ClusterLock {
 
   async #take(ctx: Context, place: Place, key: string, cookie: string): Promise<void> {
     const options = ["--lock-cookie", cookie, "--lock-duration", String(this.seconds), "--lock-type", "exclusive"];
-    try {
-      await this.cluster.run(ctx, "rados", [...at(place), "lock", "get", objectOf(key), LOCK, ...options]);
-    } catch (error) {
-      if (!isCode(error, "aborted", "already-exists")) throw error;
-      throw new StorageError(
-        "aborted",
-        `another controller works on it, or one that works on it died within ${this.seconds} s; retry later`,
-        { cause: error },
-      );
+    const args = ["lock", "get", objectOf(key), LOCK, ...options, ...at(place)];
+    const patientUntilMs = performance.now() + PATIENCE_MS;
+    for (;;) {
+      try {
+        await this.cluster.run(ctx, "rados", args);
+        return;
+      } catch (error) {
+        if (!isCode(error, "aborted", "already-exists")) throw error;
+        if (performance.now() > patientUntilMs)
+          throw new StorageError(
+            "aborted",
+            `another controller works on it, or one that did died less than ${this.seconds} s ago; retry later`,
+            { cause: error },
+          );
+        await setTimeout(LOOK_AGAIN_MS);
+      }
     }
   }
 
-  async #end(request: Context, place: Place, keys: readonly string[], cookie: string, tail: Tail): Promise<void> {
-    // The request may be over: what is left of it is not.
-    const { secrets, log, requestId } = request;
+  // The request may be over: what is left of it is not.
+  #afterwards({ secrets, log, requestId }: Context): Context {
     const signal = AbortSignal.timeout(this.seconds * 1000 * (1 - USABLE));
-    const ctx: Context = { signal, log, requestId, ...(secrets && { secrets }) };
-    for (const task of tail.tasks)
-      await task(ctx).catch((error: unknown) => {
-        log.warn({ error: messageOf(error) }, "what a call left to be done is left to the next sweep");
-      });
+    return { signal, log, requestId, ...(secrets && { secrets }) };
+  }
+
+  async #end(ctx: Context, place: Place, keys: readonly string[], cookie: string, tail: Tail): Promise<void> {
+    await runAll(ctx, tail.tasks);
     await Promise.all(
       keys.map((key) =>
         this.#release(ctx, place, key, cookie, tail.forgotten).catch((error: unknown) => {
-          log.warn({ key, error: messageOf(error) }, "a lock was not released: it ends by itself");
+          ctx.log.warn({ key, error: messageOf(error) }, "a lock was not released: it ends by itself");
         }),
       ),
     );
@@ -117,19 +139,26 @@ export class ClusterLock {
   // By locker and cookie: what is no longer ours stays another's.
   async #release(ctx: Context, place: Place, key: string, cookie: string, forget: boolean): Promise<void> {
     const object = objectOf(key);
-    const args = [...at(place), "lock", "info", object, LOCK];
+    const args = ["lock", "info", object, LOCK, ...at(place)];
     const answer = await this.cluster.json(ctx, "rados", args);
     const locker = InfoAnswer.parse(answer).lockers.find((one) => one.cookie === cookie);
     if (!locker) return;
     if (forget) {
-      await this.cluster.run(ctx, "rados", [...at(place), "rm", object]);
+      await this.cluster.run(ctx, "rados", ["rm", object, ...at(place)]);
       return;
     }
     await this.cluster.run(ctx, "rados", [
-      ...at(place),
       ...["lock", "break", object, LOCK, locker.name, "--lock-cookie", cookie],
+      ...at(place),
     ]);
   }
+}
+
+async function runAll(ctx: Context, tasks: readonly Task[]): Promise<void> {
+  for (const task of tasks)
+    await task(ctx).catch((error: unknown) => {
+      ctx.log.warn({ error: messageOf(error) }, "what a call left to be done is left to the next sweep");
+    });
 }
 
 const objectOf = (key: string) => `granary.lock.${key}`;

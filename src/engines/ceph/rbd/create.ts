@@ -70,7 +70,7 @@ async function make(world: RbdWorld, ctx: Context, plan: Plan, tail: Tail): Prom
     step("rbd-create/prepared");
     await world.images.setMetadata(ctx, place, image, volumeKey(info.id), encodeRecord(record));
     step("rbd-create/recorded");
-    if (origin) tail.after((late) => world.tasks.flatten(late, place, image));
+    if (origin) tail.later((late) => world.tasks.flatten(late, place, image));
     return { ref: makeRef("v", place.id, hash, info.id), place, image, metadata: {}, record };
   } catch (error) {
     // Another controller's volume by that name is not ours to undo.

@@ -70,7 +70,7 @@ export async function trash(
 ): Promise<void> {
   await unlessMissing(world.images.toTrash(ctx, place, image));
   step("rbd-delete/trashed");
-  tail.after((late) => world.tasks.removeTrashed(late, place, imageId));
+  tail.later((late) => world.tasks.removeTrashed(late, place, imageId));
 }
 
 /** Of what deletes left in Ceph's trash: those that no clone needs any more go. */
