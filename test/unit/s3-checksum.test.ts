@@ -11,7 +11,7 @@ import {
   isCombinable,
   newChecksum,
 } from "../../src/runtime/checksum/checksum.js";
-import { INPUT_BYTES } from "../../src/runtime/checksum/crc-module.js";
+import { FOLDS, INPUT_BYTES } from "../../src/runtime/checksum/crc-module.js";
 
 const CHECK = Buffer.from("123456789");
 const COMBINABLE = CHECKSUM_ALGORITHMS.filter(isCombinable);
@@ -27,6 +27,14 @@ function slowCrc(bits: 32 | 64, polynomial: bigint, bytes: Uint8Array): string {
     for (let bit = 0; bit < 8; bit++) crc = (crc >> 1n) ^ ((crc & 1n) * polynomial);
   }
   return base64((crc ^ ones).toString(16).padStart(bits / 4, "0"));
+}
+
+function pseudoRandom(length: number): Uint8Array {
+  let state = 1;
+  return Uint8Array.from({ length }, () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state >>> 24;
+  });
 }
 
 describe("checksums", () => {
@@ -72,6 +80,42 @@ describe("checksums", () => {
       }),
     );
   });
+
+  it("long ones, of any length and in any long pieces: as a CRC computed bit by bit", () => {
+    const bytes = Buffer.from(pseudoRandom(40_000));
+    const [whole32, whole64] = [slowCrc(32, 0x82f63b78n, bytes), slowCrc(64, 0x9a6c9329ac4bc9b5n, bytes)];
+    expect([checksumOf("CRC32C", bytes), checksumOf("CRC64NVME", bytes)]).toEqual([whole32, whole64]);
+    fc.assert(
+      fc.property(fc.array(fc.nat(20_000), { maxLength: 4 }), (lengths) => {
+        for (const [algorithm, whole] of [
+          ["CRC32C", whole32],
+          ["CRC64NVME", whole64],
+        ] as const) {
+          const running = newChecksum(algorithm);
+          let at = 0;
+          for (const length of [...lengths, bytes.length]) {
+            running.update(bytes.subarray(at, at + length));
+            at = Math.min(bytes.length, at + length);
+          }
+          expect(running.digest()).toBe(whole);
+        }
+      }),
+    );
+  });
+
+  it.each([32, 64] as const)(
+    "folding, %s bits: the words at its distances are a multiple of the polynomial",
+    (bits) => {
+      const algorithm = bits === 32 ? "CRC32C" : "CRC64NVME";
+      const last = FOLDS[bits].at(-1) as number;
+      const message = Buffer.alloc(8 * (last + 1));
+      const zeros = checksumOf(algorithm, message);
+      for (const word of [0, ...FOLDS[bits]]) message[word * 8] = 0x5a;
+      expect(checksumOf(algorithm, message)).toBe(zeros);
+      message[8] = 1;
+      expect(checksumOf(algorithm, message)).not.toBe(zeros);
+    },
+  );
 
   it("more bytes than WebAssembly is given at once: the same as in pieces", () => {
     const bytes = Buffer.alloc(INPUT_BYTES * 2 + 17, "granary");

@@ -48,13 +48,23 @@ export const i64Big = (value: bigint): Code => [0x42, ...signed64(BigInt.asIntN(
 export const call = (position: number): Code => [0x10, ...unsigned(position)];
 
 const memory = (opcode: number, offset: number): Code => [opcode, 0, ...unsigned(offset)];
+export const i32Load = (offset: number): Code => memory(0x28, offset);
+export const i32Store = (offset: number): Code => memory(0x36, offset);
 export const i64Load = (offset: number): Code => memory(0x29, offset);
 export const i64Load8 = (offset: number): Code => memory(0x31, offset);
 export const i64Load32 = (offset: number): Code => memory(0x35, offset);
+/** 16 bytes, at any address. */
+export const v128Load = (offset: number): Code => [0xfd, ...memory(0x00, offset)];
+export const v128Store = (offset: number): Code => [0xfd, ...memory(0x0b, offset)];
+export const V128_XOR: Code = [0xfd, 0x51];
 export const i64Store = (offset: number): Code => memory(0x37, offset);
 
 export const I32_ADD: Code = [0x6a];
 export const I32_SUB: Code = [0x6b];
+export const I32_AND: Code = [0x71];
+export const I32_OR: Code = [0x72];
+export const I32_XOR: Code = [0x73];
+export const I32_ROTL: Code = [0x77];
 export const I32_EQZ: Code = [0x45];
 export const I32_GE_U: Code = [0x4f];
 export const I32_LT_U: Code = [0x49];
@@ -105,9 +115,15 @@ const text = (name: string): number[] => [...unsigned(name.length), ...Buffer.fr
 
 /**
  * A module that exports every function by its name. `pages`: it exports a memory of so many x 64 KiB as "memory";
- * "imported": it works on the one that is given to it as `env.memory`.
+ * "imported": it works on the one that is given to it as `env.memory`; `shared`: on a shared one, of just so many pages.
  */
-export function wasmModule(pages: number | "imported", functions: readonly WasmFunction[]): Buffer {
+export function wasmModule(
+  pages: number | "imported" | { shared: number },
+  functions: readonly WasmFunction[],
+): Buffer {
+  const own = typeof pages === "number" ? pages : undefined;
+  const limits =
+    typeof pages === "object" ? [0x03, ...unsigned(pages.shared), ...unsigned(pages.shared)] : [0x00, ...unsigned(1)];
   const types = functions.map((f) => [
     0x60,
     ...vector(f.parameters.map((t) => [t])),
@@ -121,10 +137,10 @@ export function wasmModule(pages: number | "imported", functions: readonly WasmF
   return Buffer.from([
     ...[0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00],
     ...section(1, vector(types)),
-    ...(pages === "imported" ? section(2, vector([[...text("env"), ...text("memory"), 0x02, 0x00, 1]])) : []),
+    ...(own === undefined ? section(2, vector([[...text("env"), ...text("memory"), 0x02, ...limits]])) : []),
     ...section(3, vector(functions.map((_f, i) => unsigned(i)))),
-    ...(pages === "imported" ? [] : section(5, vector([[0x01, ...unsigned(pages), ...unsigned(pages)]]))),
-    ...section(7, vector(pages === "imported" ? exported : [[...text("memory"), 0x02, 0x00], ...exported])),
+    ...(own === undefined ? [] : section(5, vector([[0x01, ...unsigned(own), ...unsigned(own)]]))),
+    ...section(7, vector(own === undefined ? exported : [[...text("memory"), 0x02, 0x00], ...exported])),
     ...section(10, vector(bodies)),
   ]);
 }
