@@ -49,22 +49,21 @@ function checksumFor(bytes: Buffer, { checksum }: Wanted, sha256: string | undef
  * where that pays (docs/decisions/009).
  */
 export function runningDigests(wanted: Wanted, lengthBytes: number | undefined): RunningDigests {
-  const thread = wanted.md5 && (lengthBytes ?? THREAD_BYTES) >= THREAD_BYTES ? threadWithRoom() : undefined;
-  return thread ? withThread(thread, wanted) : inThisThread(wanted);
+  const isLarge = (lengthBytes ?? THREAD_BYTES) >= THREAD_BYTES;
+  return (wanted.md5 && isLarge ? inMd5Thread(wanted) : undefined) ?? inThisThread(wanted);
 }
 
 /** From this length on, what a thread saves is more than what it costs to tell it. */
 const THREAD_BYTES = 1024 * 1024;
 let md5Thread: Md5Thread | undefined;
 
-function threadWithRoom(): Md5Thread | undefined {
+/** Undefined: the thread has as many bodies as it takes. */
+function inMd5Thread(wanted: Wanted): RunningDigests | undefined {
   if (availableParallelism() < 2) return undefined;
   if (!md5Thread || md5Thread.failure) md5Thread = new Md5Thread();
-  return md5Thread.isKeepingUp ? md5Thread : undefined;
-}
-
-function withThread(thread: Md5Thread, wanted: Wanted): RunningDigests {
+  const thread = md5Thread;
   const body = thread.begin();
+  if (body === undefined) return undefined;
   const others = inThisThread({ ...wanted, md5: false });
   return {
     update(bytes) {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { afterEach, describe, expect, it } from "vitest";
 import { digestsOf, runningDigests } from "../../objectstore/body/digests.js";
-import { Md5Thread } from "../../objectstore/body/md5-thread.js";
+import { type Lane, Md5Thread } from "../../objectstore/body/md5-thread.js";
 
 const md5 = (bytes: Buffer): string => createHash("md5").update(bytes).digest("hex");
 const BYTES = randomBytes(8 * 2 ** 20);
@@ -9,8 +9,14 @@ const BYTES = randomBytes(8 * 2 ** 20);
 let thread: Md5Thread;
 afterEach(() => thread?.close());
 
+function begin(): Lane {
+  const lane = thread.begin();
+  if (lane === undefined) throw new Error("there is no lane");
+  return lane;
+}
+
 async function hashed(bytes: Buffer, pieceBytes: number): Promise<string> {
-  const body = thread.begin();
+  const body = begin();
   for (let at = 0; at < bytes.length; at += pieceBytes) {
     const piece = Buffer.from(bytes.subarray(at, at + pieceBytes));
     const wait = thread.update(body, piece);
@@ -37,12 +43,47 @@ describe("MD5 in a thread", () => {
 
   it("no bytes at all: their MD5", async () => {
     thread = new Md5Thread();
-    expect(await thread.finish(thread.begin())).toBe(md5(Buffer.alloc(0)));
+    expect(await thread.finish(begin())).toBe(md5(Buffer.alloc(0)));
+  });
+
+  it("lengths around the ends of blocks and buffers, two bodies in turns: each its own", async () => {
+    thread = new Md5Thread();
+    const around = [0, 56, 64, 128, 65_536, 2 * 65_536, 5 * 65_536].flatMap((n) => [n - 9, n - 8, n - 1, n, n + 1]);
+    const lengths = around.filter((length) => length >= 0);
+    const other = (length: number) => BYTES.subarray(7, 7 + 3 * length);
+    for (const length of lengths) {
+      const found = await Promise.all([hashed(BYTES.subarray(0, length), 40_000), hashed(other(length), 50_000)]);
+      expect([length, ...found]).toEqual([length, md5(BYTES.subarray(0, length)), md5(other(length))]);
+    }
+  });
+
+  it("one body is fast, its neighbours stand still, end early or end: it goes on alone", async () => {
+    thread = new Md5Thread();
+    const [still, early, short] = [begin(), begin(), begin()];
+    for (const lane of [still, early, short]) await thread.update(lane, BYTES.subarray(0, 100_000));
+    const fast = hashed(BYTES, 65_536);
+    await thread.abandon(early);
+    expect(await thread.finish(short)).toBe(md5(BYTES.subarray(0, 100_000)));
+    expect(await fast).toBe(md5(BYTES));
+    await thread.update(still, BYTES.subarray(100_000));
+    expect(await thread.finish(still)).toBe(md5(BYTES));
+  });
+
+  it("more bodies than lanes: no lane, until one is free again", async () => {
+    thread = new Md5Thread();
+    const lanes: Lane[] = [];
+    for (let lane = thread.begin(); lane !== undefined; lane = thread.begin()) lanes.push(lane);
+    expect(lanes.length).toBe(16);
+    await Promise.all(lanes.map((lane, i) => thread.update(lane, BYTES.subarray(i, 1_000_000))));
+    await thread.abandon(lanes[0] as Lane);
+    expect(await hashed(BYTES, 65_536)).toBe(md5(BYTES));
+    const found = await Promise.all(lanes.slice(1).map((lane) => thread.finish(lane)));
+    expect(found).toEqual(lanes.slice(1).map((_, i) => md5(BYTES.subarray(i + 1, 1_000_000))));
   });
 
   it("a body that ended early: forgotten, others go on", async () => {
     thread = new Md5Thread();
-    const body = thread.begin();
+    const body = begin();
     await thread.update(body, BYTES.subarray(0, 1000));
     await thread.abandon(body);
     expect(await hashed(BYTES, 65_536)).toBe(md5(BYTES));
@@ -50,14 +91,14 @@ describe("MD5 in a thread", () => {
 
   it("the thread ends: who waits for a digest or for room is told, and so is who comes later", async () => {
     thread = new Md5Thread();
-    const body = thread.begin();
+    const body = begin();
     const digest = thread.finish(body);
     const failed = expect(digest).rejects.toThrow("the hashing thread has ended");
     await thread.close();
     await failed;
     expect(() => thread.update(body, BYTES.subarray(0, 10))).toThrow("the hashing thread has ended");
     await expect(thread.finish(body)).rejects.toThrow("the hashing thread has ended");
-    expect(thread.isKeepingUp).toBe(false);
+    expect(thread.begin()).toBe(undefined);
   });
 });
 
