@@ -114,6 +114,7 @@ async function answer(
     if (!found) throw notFound(`the admin API has no ${path.slice(0, 200)}`);
     const body = await readBody(request);
     const call = callOf(world, { log, requestId, signal: gone.signal, params: found.params, search, body });
+    await world.identities.fresh?.(call);
     const result = found.route.run(call);
     if (Symbol.asyncIterator in result) await sendLines(response, result);
     else sendJson(response, 200, (await result) ?? {});

@@ -7,17 +7,16 @@ import { Router } from "../../objectstore/routing/route.js";
 import { ROUTES } from "../../objectstore/routing/table.js";
 import type { GatewaySettings } from "../../objectstore/types.js";
 import type { Config } from "../config/config.js";
-import { type LocalObjectEngine, openObjectEngine } from "../engines/local/objects/index.js";
 import { openLog } from "../runtime/log.js";
 import { crashAtStep } from "../runtime/steps.js";
 import { serveAsWorker } from "../runtime/worker-processes.js";
+import { type GatewayNews, type OpenWorkerEngine, openWorkerEngine, type WorkerEngine } from "./objectstore-engine.js";
 
 export const WORKER_COMMAND = "objectstore-worker";
 
 /** Everything that a worker is told. */
 export interface WorkerStart {
-  readonly dir: string;
-  readonly inlineBytes: number | undefined;
+  readonly engine: WorkerEngine;
   readonly listen: ListenOptions;
   readonly settings: GatewaySettings;
   readonly root: { readonly accessKey: string; readonly secretKey: string };
@@ -39,17 +38,14 @@ export function objectstoreWorkerCommand(): Command {
   return new Command(WORKER_COMMAND).action(() => {
     const metrics = new RequestMetrics();
     let server: GatewayServer | undefined;
-    let engine: LocalObjectEngine | undefined;
-    serveAsWorker<WorkerStart, WorkerReady, WorkerAnswer>({
+    let open: OpenWorkerEngine | undefined;
+    const { tell } = serveAsWorker<WorkerStart, WorkerReady, WorkerAnswer, GatewayNews>({
       async start(start) {
         if (start.crashAt !== "") crashAtStep(start.crashAt);
         const log = openLog({ level: start.logLevel, role: "s3" });
-        engine = await openObjectEngine({
-          dir: start.dir,
-          log,
-          onDamaged: () => metrics.damaged(),
-          ...(start.inlineBytes === undefined ? {} : { inlineBytes: start.inlineBytes }),
-        });
+        const told = { changed: (news: GatewayNews) => tell(news) };
+        open = await openWorkerEngine(start.engine, { log, told, onDamaged: () => metrics.damaged() });
+        const { engine } = open;
         const gateway = {
           engine,
           identities: engine.identities,
@@ -64,9 +60,10 @@ export function objectstoreWorkerCommand(): Command {
         return { port: server.port };
       },
       answer: () => metrics.figures(),
+      heard: async (news) => open?.heard(news),
       async drain() {
         await server?.drain(DRAIN_MS);
-        await engine?.close();
+        await open?.engine.close();
       },
     });
   });

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { Command } from "commander";
 import type { Logger } from "pino";
 import { serveAdmin } from "../../objectstore/admin/server.js";
@@ -8,8 +7,6 @@ import { lifecycleRound } from "../../objectstore/lifecycle/round.js";
 import { rootCredentials } from "../../objectstore/root-credentials.js";
 import type { GatewaySettings } from "../../objectstore/types.js";
 import { type Config, loadConfig } from "../config/config.js";
-import { type LocalObjectEngine, openObjectEngine, startObjectWriter } from "../engines/local/objects/index.js";
-import type { Reclaim } from "../engines/local/objects/reclaim.js";
 import { invalid, messageOf, StorageError } from "../errors/storage-error.js";
 import { every } from "../runtime/every.js";
 import type { HealthServer } from "../runtime/health-http.js";
@@ -20,23 +17,35 @@ import { crashAtStep } from "../runtime/steps.js";
 import { stopSignal } from "../runtime/stop-signal.js";
 import { startWorkers, type WorkerProcesses } from "../runtime/worker-processes.js";
 import type { ChildMessage, ParentMessage } from "./objectstore-child.js";
+import { type GatewayNews, openSupervisorEngine, type SupervisorEngine } from "./objectstore-engine.js";
 import { addObjectstoreOptions } from "./objectstore-options.js";
 import { WORKER_COMMAND, type WorkerAnswer, type WorkerReady, type WorkerStart } from "./objectstore-worker.js";
 import { openHealth } from "./open-health.js";
 
 export function objectstoreCommand(version: string): Command {
   const command = new Command("objectstore")
-    .description("run the S3 gateway on the embedded engine")
+    .description("run the S3 gateway on the embedded engine, or on an upstream S3 service")
     .option("--config <file>", "YAML config file")
     .option("--data-dir <dir>", "where objects, credentials and sockets live (default /var/lib/granary)");
   return addObjectstoreOptions(command)
+    .option("--engine <name>", "where objects are: local (this host), or s3 (the upstream; default local)")
+    .option("--s3-upstream-endpoint <url>", "http://HOST:PORT or https://HOST:PORT of the upstream S3 service")
+    .option("--s3-upstream-region <name>", "the region that the upstream's signatures name (default us-east-1)")
+    .option("--s3-upstream-prefix <text>", "what the names of its buckets upstream begin with (default granary-)")
     .option("--log-level <level>", "fatal, error, warn, info, debug or trace (default info)")
     .option(
       "--metrics-address <address>",
       'HOST:PORT of /metrics, /healthz, /readyz, "" for none (default 127.0.0.1:9810)',
     )
-    .action(async (flags: Record<string, string>) => serve(loadConfig(flags), version));
+    .addHelpText("after", HELP)
+    .action(async ({ engine, ...flags }: Record<string, string>) =>
+      serve(loadConfig({ ...flags, objectEngine: engine }), version),
+    );
 }
+
+const HELP = `
+The upstream's key pair is read from the config's s3Upstream: {accessKey, secretKey}, or from the environment:
+GRANARY_S3_UPSTREAM_ACCESS_KEY and GRANARY_S3_UPSTREAM_SECRET_KEY; command lines are read by others.`;
 
 // Workers end requests of their own accord in 25 s.
 const DRAIN_MS = 30_000;
@@ -50,19 +59,16 @@ async function serve(config: Config, _version: string): Promise<void> {
   // From here on: a signal, or the end of `granary up`, while this starts is not missed.
   const stopped = Promise.race([stopSignal(), parentGone()]);
   const claim = await claimObjectStore(config.dataDir);
-  const dir = join(config.dataDir, "objects");
-  const inline = { log, ...(config.inlineBytes === undefined ? {} : { inlineBytes: config.inlineBytes }) };
   const closing: (() => Promise<unknown>)[] = [() => claim.release()];
   try {
     if (config.crashAt !== "") crashAtStep(config.crashAt);
     const root = await rootCredentials({ dataDir: config.dataDir, configured: config.rootCredentials, log });
-    const writer = await startObjectWriter({ dir, crashAt: config.crashAt });
-    closing.push(() => writer.close());
     const damage = { found: 0 };
-    const engine = await openObjectEngine({ dir, ...inline, onDamaged: () => damage.found++ });
-    closing.push(() => engine.close());
-    const reclaim = engine.reclaim();
-    closing.push(() => reclaim.close());
+    let telling: ((news: GatewayNews) => Promise<void>) | undefined;
+    const tell = async (news: GatewayNews) => telling?.(news);
+    const store = await openSupervisorEngine({ config, log, tell, onDamaged: () => damage.found++ });
+    closing.push(() => store.close());
+    const { engine } = store;
     const settings: GatewaySettings = {
       region: config.region,
       domains: config.domains,
@@ -70,29 +76,32 @@ async function serve(config: Config, _version: string): Promise<void> {
       lifecycleDayMs: config.lifecycleDayMs,
       defaultOwnership: config.defaultObjectOwnership,
     };
-    const workers = await startWorkers<WorkerStart, WorkerReady, WorkerAnswer>({
+    const workers = await startWorkers<WorkerStart, WorkerReady, WorkerAnswer, GatewayNews>({
       count: config.workers,
       command: WORKER_COMMAND,
       start: {
-        ...startOf(config, dir, settings),
+        ...startOf(config, settings),
+        engine: store.workers,
         root: { accessKey: root.accessKey, secretKey: root.secretKey.reveal() },
       },
+      heard: (news) => store.heard(news),
       log,
     });
     closing.push(() => workers.stop(DRAIN_MS));
+    telling = (news) => workers.tell(news);
     const admin = await serveAdmin({
       ...{ dataDir: config.dataDir, engine, identities: engine.identities, settings, log },
       rootAccessKey: root.accessKey,
     });
     closing.push(() => admin.close());
-    const health = await serveMetrics(config, log, { engine, reclaim, workers, damage });
+    const health = await serveMetrics(config, log, { store, workers, damage });
     closing.push(async () => health?.close());
-    closing.push(runLifecycle(config, engine, settings, log));
+    closing.push(runLifecycle(config, store, settings, log));
     const s3Endpoint = `${config.tlsCert ? "https" : "http"}://${hostOf(config.s3Listen)}:${workers.ready.port}`;
     await claim.announce({ s3Endpoint, adminSocket: admin.socketPath, adminTokenFile: admin.tokenFile });
     log.info(`ready on ${s3Endpoint}`);
     tellParent({ type: "ready" });
-    const why = await Promise.race([stopped, writer.ended]);
+    const why = await Promise.race([stopped, store.ended]);
     if (why instanceof Error) throw new StorageError("internal", `the object writer ended: ${messageOf(why)}`);
     log.info("draining");
   } finally {
@@ -104,10 +113,8 @@ async function serve(config: Config, _version: string): Promise<void> {
 
 const hostOf = (address: string) => address.slice(0, address.lastIndexOf(":"));
 
-function startOf(config: Config, dir: string, settings: GatewaySettings): Omit<WorkerStart, "root"> {
+function startOf(config: Config, settings: GatewaySettings): Omit<WorkerStart, "root" | "engine"> {
   return {
-    dir,
-    inlineBytes: config.inlineBytes,
     listen: {
       host: hostOf(config.s3Listen).replace(/^\[(.*)\]$/, "$1"),
       port: Number(config.s3Listen.slice(config.s3Listen.lastIndexOf(":") + 1)),
@@ -146,18 +153,17 @@ async function serveMetrics(
   config: Config,
   log: Logger,
   parts: {
-    engine: LocalObjectEngine;
-    reclaim: Pick<Reclaim, "processEnded" | "stuck">;
+    store: SupervisorEngine;
     workers: WorkerProcesses<WorkerAnswer>;
     /** What a scrub found, which runs in this process. */
     damage: { readonly found: number };
   },
 ): Promise<HealthServer | null> {
-  const { engine, reclaim, workers, damage } = parts;
+  const { store, workers, damage } = parts;
   const own = openMetrics();
   let before: RequestFigures = addFigures([]);
   workers.onEnded((pid, last) => {
-    reclaim.processEnded(pid);
+    store.processEnded(pid);
     if (last) before = addFigures([before, { ...last, connections: 0 }]);
   });
   const metrics = {
@@ -165,28 +171,24 @@ async function serveMetrics(
       const { contentType, body } = await own.text();
       const here = { operations: {}, damaged: damage.found, connections: 0 };
       const requests = figuresText(addFigures([before, here, ...(await workers.ask(ASK_MS))]));
-      return { contentType, body: body + requests + stuckText(reclaim.stuck) };
+      return { contentType, body: body + requests + store.metricsText() };
     },
   };
   process.on("message", (message: ParentMessage) => {
     if (message.type === "metrics") void metrics.text().then(({ body }) => tellParent({ type: "metrics", text: body }));
   });
   return openHealth(config, log, metrics, () =>
-    engine.probe({ signal: AbortSignal.timeout(ASK_MS), requestId: "readyz", log }),
+    store.engine.probe({ signal: AbortSignal.timeout(ASK_MS), requestId: "readyz", log }),
   );
 }
 
-const stuckText = (stuck: number) =>
-  `# HELP granary_s3_unremoved_files Files of deleted objects, and folders, that could not be removed; they are tried again
-# TYPE granary_s3_unremoved_files gauge
-granary_s3_unremoved_files ${stuck}
-`;
-
-function runLifecycle(config: Config, engine: LocalObjectEngine, settings: GatewaySettings, log: Logger) {
+function runLifecycle(config: Config, store: SupervisorEngine, settings: GatewaySettings, log: Logger) {
   return every(config.lifecycleIntervalMs, async (signal) => {
     try {
-      const counts = await lifecycleRound({ signal, requestId: "lifecycle", log }, engine, settings, Date.now());
-      log.debug({ ...counts }, "lifecycle round");
+      await store.alone({ signal, requestId: "lifecycle", log }, "lifecycle", async (ctx) => {
+        const counts = await lifecycleRound(ctx, store.engine, settings, Date.now());
+        log.debug({ ...counts }, "lifecycle round");
+      });
     } catch (error) {
       if (!signal.aborted) log.error({ err: error }, "lifecycle round failed");
     }

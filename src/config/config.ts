@@ -8,6 +8,7 @@ import { nearest } from "../model/nearest.js";
 import { ALL_STEPS } from "../runtime/steps.js";
 import { type ClusterConfig, parseClusters } from "./clusters.js";
 import { OBJECT_STORE_DEFAULTS, type ObjectStoreConfig, objectStoreConfig, objectStoreKeys } from "./object-store.js";
+import { flattened } from "./s3-upstream.js";
 
 // CSI spec, "NodeGetInfoResponse.node_id".
 const MAX_NODE_ID_BYTES = 256;
@@ -111,13 +112,14 @@ function readFile(path: string): Record<string, unknown> {
   }
   if (typeof raw !== "object" || raw === null || Array.isArray(raw))
     throw invalid(`config: ${path} must hold keys and values`);
-  for (const key of Object.keys(raw)) {
+  const flat = flattened(path, raw as Record<string, unknown>);
+  for (const key of Object.keys(flat)) {
     if (!(KEYS as string[]).includes(key))
       throw invalid(
         `config: ${path}: unknown key ${JSON.stringify(key)}; did you mean ${JSON.stringify(nearest(key, KEYS))}?`,
       );
   }
-  return raw as Record<string, unknown>;
+  return flat;
 }
 
 // CSI spec, "Configuration": the endpoint is a unix socket whose path ends in .sock.

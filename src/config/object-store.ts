@@ -6,6 +6,7 @@ import { invalid } from "../errors/storage-error.js";
 import { checkAccessKey, checkSecretKey } from "../model/access-key.js";
 import { parseDurationMs } from "../model/duration.js";
 import { Secret } from "../model/secret.js";
+import { S3_UPSTREAM_DEFAULTS, type S3UpstreamConfig, s3UpstreamConfig, s3UpstreamKeys } from "./s3-upstream.js";
 
 const MAX_WORKERS = 256;
 const MAX_INLINE_BYTES = 1024 ** 2;
@@ -58,6 +59,8 @@ export const objectStoreKeys = {
   stallTimeout: duration,
   defaultObjectOwnership: z.enum(["BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"]),
   inlineBytes: autoOrNumber("number of bytes", 0, MAX_INLINE_BYTES),
+  objectEngine: z.enum(["local", "s3"]),
+  ...s3UpstreamKeys,
 };
 
 type Key = keyof typeof objectStoreKeys;
@@ -79,6 +82,8 @@ export const OBJECT_STORE_DEFAULTS = {
   stallTimeout: "60s",
   defaultObjectOwnership: "ObjectWriter",
   inlineBytes: "auto",
+  objectEngine: "local",
+  ...S3_UPSTREAM_DEFAULTS,
 } satisfies Record<Key, unknown>;
 
 /** What the S3 gateway is configured with, checked and ready for use. */
@@ -107,6 +112,10 @@ export interface ObjectStoreConfig {
   readonly defaultObjectOwnership: "BucketOwnerEnforced" | "BucketOwnerPreferred" | "ObjectWriter";
   /** Undefined: the engine's own. */
   readonly inlineBytes: number | undefined;
+  /** Where objects are: on this host, or upstream. */
+  readonly objectEngine: "local" | "s3";
+  /** There with objectEngine s3, and wherever its endpoint is given. */
+  readonly s3Upstream: S3UpstreamConfig | undefined;
 }
 
 /**
@@ -137,6 +146,8 @@ export function objectStoreConfig(parsed: Parsed): ObjectStoreConfig {
     stallMs: durationMs("stallTimeout", parsed.stallTimeout),
     defaultObjectOwnership,
     inlineBytes,
+    objectEngine: parsed.objectEngine,
+    s3Upstream: s3UpstreamConfig(parsed, parsed.objectEngine === "s3"),
   };
 }
 

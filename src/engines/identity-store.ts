@@ -36,7 +36,9 @@ export interface UserChange {
 
 /** Who may sign requests. Reads are of the moment; changes are durable when they settle. */
 export interface IdentityStore {
-  /** Local, since every signed request asks. */
+  /** Where others change users too: reads that follow are of a moment after this call. Else they are of about a second ago. */
+  fresh?(ctx: Context): Promise<void>;
+  /** Local, since every signed request asks. @throws StorageError unavailable when who has which key is not known */
   byAccessKey(accessKey: string): { user: User; key: AccessKey } | undefined;
   byName(name: string): User | undefined;
   byId(id: string): User | undefined;

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { findObjectStore, serverFiles } from "../../src/runtime/server-file.js";
+import { testUpstream } from "./upstream-engine.js";
 
 // Compiled for the benchmarks, this file lies in dist/ itself.
 const MAIN = ["../../src/main.js", "../../dist/src/main.js"]
@@ -59,6 +60,7 @@ export interface S3Server {
 export async function startS3(options: S3ServerOptions = {}): Promise<S3Server> {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), "granary-s3-")));
   const dataDir = options.dataDir ?? join(dir, "data");
+  const upstream = testUpstream(dataDir);
   const https = options.https ?? false;
   const tls = https ? makeCertificate(dir) : undefined;
   const credentials = { accessKey: "ROOTTESTKEY", secretKey: randomBytes(20).toString("hex") };
@@ -75,6 +77,7 @@ export async function startS3(options: S3ServerOptions = {}): Promise<S3Server> 
       ...process.env,
       GRANARY_ROOT_ACCESS_KEY: credentials.accessKey,
       GRANARY_ROOT_SECRET_KEY: credentials.secretKey,
+      ...upstream.env,
       ...options.env,
     },
   });
@@ -103,6 +106,7 @@ export async function startS3(options: S3ServerOptions = {}): Promise<S3Server> 
     },
     remove: async () => {
       await stop();
+      if (options.dataDir === undefined) await upstream.remove();
       rmSync(dir, { recursive: true, force: true });
     },
   };

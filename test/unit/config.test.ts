@@ -29,6 +29,8 @@ describe("loadConfig", () => {
   it("has a default for every key, and is frozen", () => {
     const config = loadConfig({}, {});
     expect(config).toEqual({
+      objectEngine: "local",
+      s3Upstream: undefined,
       crashAt: "",
       dataDir: "/var/lib/granary",
       poolDir: "/var/lib/granary/pool",

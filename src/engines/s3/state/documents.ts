@@ -77,7 +77,7 @@ export class Documents {
     const now = await this.readAll(ctx, key);
     if (now.etag === md5(bytes) && text !== "") return now.etag;
     if (now.etag !== expected) return undefined;
-    if (tried.failure.code === "unavailable") throw tried.failure;
+    if (tried.isUnknown) throw tried.failure;
     if (expected === ABSENT || this.#quotes) return undefined;
     // Ceph 16 holds the ETag's quotes against it, others may miss them.
     this.#quotes = true;
@@ -91,7 +91,7 @@ export class Documents {
     key: string,
     expected: string,
     body: Buffer,
-  ): Promise<{ etag: string } | { etag: undefined; failure: StorageError }> {
+  ): Promise<{ etag: string } | { etag: undefined; failure: StorageError; isUnknown: boolean }> {
     const etag = this.#quotes ? quoted(expected) : expected;
     const condition: Record<string, string> = expected === ABSENT ? { "if-none-match": "*" } : { "if-match": etag };
     const headers = { ...condition, "content-type": "text/plain" };
@@ -102,11 +102,15 @@ export class Documents {
       if (answer.status === 200) return { etag: unquoted(answer.headers.etag) };
       if (answer.status === 404 && said.includes("<Code>NoSuchBucket</Code>")) throw gone(this.bucket);
       const failure = failureOfAnswer(request, answer.status, said);
-      if (![404, 409, 412].includes(answer.status) && answer.status < 500) throw failure;
-      return { etag: undefined, failure };
+      // Of writes that race, Ceph 16 answers some that lose with 500.
+      const isLost = [404, 409, 412, 500].includes(answer.status);
+      if (!isLost && answer.status < 500) throw failure;
+      return { etag: undefined, failure, isUnknown: !isLost };
     } catch (error) {
       // What became of it is not known.
-      if (error instanceof StorageError && error.code === "unavailable") return { etag: undefined, failure: error };
+      if (error instanceof StorageError && error.code === "unavailable") {
+        return { etag: undefined, failure: error, isUnknown: true };
+      }
       throw error;
     }
   }
@@ -155,7 +159,12 @@ export class Documents {
 
   /** Keys under a prefix, in order, with the ETag of each; of documents that are there. At most 1000 after `after`. */
   async list(ctx: Context, prefix: string, after: string): Promise<{ entries: Listed[]; truncated: boolean }> {
-    const query = { "list-type": "2", prefix, ...(after === "" ? {} : { "start-after": after }) };
+    const query = {
+      "list-type": "2",
+      "encoding-type": "url",
+      prefix,
+      ...(after === "" ? {} : { "start-after": after }),
+    };
     const request: UpstreamRequest = { method: "GET", bucket: this.bucket, query };
     const answer = await this.client.send(ctx, request);
     const text = await textOf(answer);
@@ -164,7 +173,7 @@ export class Documents {
     const entries: Listed[] = [];
     for (const [, row = ""] of text.matchAll(/<Contents>(.*?)<\/Contents>/gs))
       entries.push({
-        key: within(row, "Key"),
+        key: decodeURIComponent(within(row, "Key").replace(/\+/g, " ")),
         etag: within(row, "ETag").replace(/&quot;|"/g, ""),
         sizeBytes: Number(within(row, "Size")),
       });
@@ -190,7 +199,7 @@ const md5 = (bytes: Buffer): string => createHash("md5").update(bytes).digest("h
 const quoted = (etag: string): string => `"${etag}"`;
 const unquoted = (etag: string | undefined): string => (etag ?? "").replace(/^"|"$/g, "");
 
-/** The text of a row's element. Our keys have no character that XML escapes. */
+/** The text of a row's element. */
 function within(row: string, name: string): string {
   const start = row.indexOf(`<${name}>`) + name.length + 2;
   return row.slice(start, row.indexOf(`</${name}>`, start));

@@ -37,6 +37,16 @@ export interface StateOptions {
   readonly first: boolean;
 }
 
+const PAGE = 1000;
+
+async function* namesOf(buckets: Buckets, ctx: Context): AsyncGenerator<string, void, undefined> {
+  for (let after: string | undefined = ""; after !== undefined; ) {
+    const page = await buckets.list(ctx, { prefix: "", after, limit: PAGE });
+    for (const { name } of page) yield name;
+    after = page.length < PAGE ? undefined : page.at(-1)?.name;
+  }
+}
+
 /** @throws StorageError unavailable; failed-precondition where the upstream does not do what all this rests on */
 export async function openState(ctx: Context, { client, told, log, first }: StateOptions): Promise<UpstreamState> {
   const { prefix } = client.settings;
@@ -68,6 +78,7 @@ export async function openState(ctx: Context, { client, told, log, first }: Stat
       throw refused("no-such-bucket", `bucket ${JSON.stringify(name)} is not there`);
     },
     checkQuota: (asking, bucket, more) => quotas.check(asking, bucket, more),
+    names: (asking) => namesOf(buckets, asking),
     lease: (name) => new SharedLease(documents, name),
     heard: async (asking, change) => {
       if (change.kind === "users") await users.fresh(asking);
