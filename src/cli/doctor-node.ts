@@ -9,6 +9,7 @@ import type { Volume } from "../model/volume.js";
 import { isOurs } from "../model/volume-id.js";
 import { fileIdentity, type Loop } from "../os/loop.js";
 import type { MountEntry } from "../os/mount.js";
+import { isLocal } from "./doctor-ceph.js";
 
 /** What the node half of the doctor works on: one moment of kernel and registry. */
 export interface NodeScene {
@@ -44,7 +45,7 @@ export async function checkNode(scene: NodeScene) {
   const own = ownLoops(scene);
   const ofVolume = (volume: NodeVolume) =>
     scene.loops.filter((loop) => loop.identity === volume.identity || loop.backingPath === volume.publishContext.image);
-  for (const volume of known) {
+  for (const volume of known.filter(isLocal)) {
     findings.push(...checkKnownVolume(scene.volumes, volume));
     findings.push(...(await checkPlaces(volume, ofVolume(volume))));
   }

@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
 import { type Config, loadConfig } from "../config/config.js";
+import { AttacherSet } from "../engines/attacher-set.js";
+import { localAttacher } from "../engines/local/attacher.js";
 import { checkImages, checkIntents, checkRegistry } from "../engines/local/doctor.js";
 import { checkPoolPlace } from "../engines/local/doctor-pool.js";
 import { checkObjectStore, type StoreReport } from "../engines/local/objects/doctor.js";
@@ -14,7 +16,9 @@ import { exec } from "../os/exec.js";
 import { listLoops } from "../os/loop.js";
 import { listMounts } from "../os/mount.js";
 import { serverFiles } from "../runtime/server-file.js";
+import { checkCeph, checkCephPlaces } from "./doctor-ceph.js";
 import { checkNode } from "./doctor-node.js";
+import { openCephAttachers } from "./open-ceph.js";
 
 interface Report {
   findings: Finding[];
@@ -25,6 +29,8 @@ interface Report {
   /** Where there is an object store. */
   objects?: number;
   bodies?: number;
+  /** Where the config has clusters of Ceph: what is so of them. */
+  ceph?: readonly string[];
 }
 
 const SECOND_LOOK_MS = 300;
@@ -76,6 +82,7 @@ function print(report: Report, inProgress: readonly Finding[]): void {
   const out = (line: string) => process.stdout.write(`${line}\n`);
   for (const { severity, check, where, what, next } of report.findings)
     out(`${severity.padEnd(7)} ${check}  ${where}\n        ${what}\n        next: ${next}`);
+  for (const fact of report.ceph ?? []) out(fact);
   for (const { check, where } of inProgress) out(`in progress: ${check}  ${where}`);
   const objects =
     report.objects === undefined ? [] : [count(report.objects, "object"), count(report.bodies ?? 0, "body file")];
@@ -128,14 +135,28 @@ async function look(config: Config, serverRuns: boolean): Promise<Report> {
     loops,
     mounts,
   });
+  const ceph = await checkCeph(config, exec);
+  findings.push(...ceph.findings, ...(await cephPlaces(config)));
   return {
     findings: [...findings, ...node.findings],
+    ...(ceph.facts.length === 0 ? {} : { ceph: ceph.facts }),
     volumes: contents?.volumes.length ?? 0,
     snapshots: contents?.snapshots.length ?? 0,
     loops: node.loops,
     mounts: node.mounts,
     ...(store?.objects === undefined ? {} : { objects: store.objects, bodies: store.bodies }),
   };
+}
+
+async function cephPlaces(config: Config): Promise<Finding[]> {
+  const ceph = openCephAttachers(config, exec);
+  if (!ceph) return [];
+  try {
+    const attachers = new AttacherSet(localAttacher(exec, config.poolDir), ceph.attachers);
+    return await checkCephPlaces(join(config.dataDir, "node"), attachers);
+  } finally {
+    await ceph.close();
+  }
 }
 
 async function checkStore(dir: string): Promise<Partial<StoreReport> | undefined> {
