@@ -32,13 +32,35 @@ const { signal } = new AbortController();
 setMaxListeners(0, signal);
 export const ctx: Context = { signal, requestId: "test", log: pino({ level: "silent" }) };
 
-/** The real engine beside its real writer, in a folder of its own. */
-export interface EngineWorld {
-  readonly dir: string;
-  engine: LocalObjectEngine;
-  /** Ends engine and writer, and starts both anew on the same folder. */
+/** What a suite of the contract runs on: an engine of any kind, with nothing in it. */
+export interface SuiteWorld {
+  engine: ObjectEngine;
+  /** Keys that the engine takes: all that S3 allows, or what its upstream does. */
+  readonly takesKey: (key: string) => boolean;
+  /** Ids of the right form that no version has, and others that were never one. */
+  readonly unknownIds: readonly string[];
+  readonly neverIds: readonly string[];
+  /** Whether an upload is completed with some of its parts. */
+  readonly completesSome: boolean;
+  /** Whether a part that was sent twice is counted once. */
+  readonly forgetsParts: boolean;
+  /** A version id that no version has, as a marker: all versions of its key are behind it. */
+  markerBefore(): string;
+  /** Others, behind which none is. */
+  readonly markersBehind: readonly string[];
+  /** How often a property is tried. */
+  readonly runs: number;
+  /** What lies under the engine agrees with itself. */
+  expectSound(): Promise<void>;
+  /** Ends the engine, and starts it anew on the same data. */
   reopen(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** The real engine beside its real writer, in a folder of its own. */
+export interface EngineWorld extends SuiteWorld {
+  readonly dir: string;
+  engine: LocalObjectEngine;
 }
 
 export async function makeEngineWorld(inlineBytes = 1024): Promise<EngineWorld> {
@@ -47,6 +69,20 @@ export async function makeEngineWorld(inlineBytes = 1024): Promise<EngineWorld> 
   const world: EngineWorld = {
     dir,
     engine: await openObjectEngine({ dir, inlineBytes }),
+    takesKey: () => true,
+    unknownIds: ["A".repeat(22)],
+    neverIds: ["nonsense", "A\u00e9", `AP${"_".repeat(19)}w`],
+    completesSome: true,
+    forgetsParts: true,
+    markerBefore() {
+      // Its beginning is a time.
+      const id = Buffer.alloc(16);
+      id.writeBigUInt64BE(BigInt(Date.now() + 86_400_000) * 1024n);
+      return id.toString("base64url");
+    },
+    markersBehind: ["nonsense", "A".repeat(22), "B".repeat(22), `AP${"_".repeat(19)}w`],
+    runs: 1500,
+    expectSound: () => expectSound(dir),
     async reopen() {
       await world.engine.close();
       await writer.close();

@@ -54,7 +54,7 @@ export async function completeUpload(place: Place, ctx: Context, request: Comple
       return completedBefore(place, ctx, bucket, request);
     }
     const chosen = chosenParts(parts, request.parts);
-    return complete(place, ctx, bucket, request, note, chosen);
+    return complete(place, ctx, bucket, request, note, { chosen, stored: parts });
   });
 }
 
@@ -81,13 +81,28 @@ function chosenParts(stored: readonly ObjectPart[], wanted: CompleteUpload["part
   return parts;
 }
 
+/**
+ * Ceph completes an upload with all of its parts or not at all, and S3 has no way to take a part away.
+ *
+ * @throws invalid-part naming those that are left
+ */
+function checkAllNamed(stored: readonly ObjectPart[], chosen: readonly ObjectPart[]): void {
+  if (stored.length === chosen.length) return;
+  const named = new Set(chosen.map(({ number }) => number));
+  const left = stored.filter(({ number }) => !named.has(number)).map(({ number }) => number);
+  throw refused(
+    "invalid-part",
+    `the upstream completes an upload with all of its parts alone: ${left.slice(0, 20).join(", ")} are not named`,
+  );
+}
+
 async function complete(
   place: Place,
   ctx: Context,
   bucket: Bucket,
   request: CompleteUpload,
   { upload, generation }: UploadNote,
-  parts: readonly ObjectPart[],
+  { chosen: parts, stored }: { chosen: readonly ObjectPart[]; stored: readonly ObjectPart[] },
 ): Promise<ObjectVersion> {
   const { key, uploadId } = request;
   const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
@@ -100,6 +115,7 @@ async function complete(
   const guard = new Guard(place, ctx, bucket, key, request.preconditions);
   try {
     await guard.enter();
+    checkAllNamed(stored, parts);
     await place.notes.write(ctx, partsKey(bucket.name, key, generation), parts, "any");
     await writeNote(place, ctx, bucket, key, record);
     step("object-complete/prepared");

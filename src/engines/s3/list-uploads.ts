@@ -4,7 +4,7 @@ import type { Upload } from "../../model/object.js";
 import type { ListItem, ListPage, ListUploadsRequest } from "../object-engine.js";
 import type { Context } from "../types.js";
 import { textOf } from "./client.js";
-import { behind, groupOf } from "./listing.js";
+import { behind, compare, groupOf, hasNone } from "./listing.js";
 import { inTurns, type Place, upstreamName } from "./place.js";
 import { type UploadNote, uploadNoteKey } from "./uploads.js";
 import { decoded, parseAnswer, text } from "./xml.js";
@@ -20,65 +20,47 @@ interface Begun {
 }
 
 /**
- * By key, within a key the oldest first. The upstream has the uploads of a key in the order of their ids, which have none of
- * time: they are taken whole, and put in order here.
+ * By key, within a key the oldest first. Ceph has them in the order of `key.id`, which is not that of the keys, and its
+ * markers go by it too: all that have the prefix are taken and put in order here, so a page costs as all of them do.
  */
 export async function listUploads(place: Place, ctx: Context, request: ListUploadsRequest): Promise<ListPage<Upload>> {
   const bucket = await place.book.known(ctx, request.bucket);
   const { limit } = request;
+  if (hasNone(request)) return { items: [], truncated: false };
   const items: ListItem<Begun>[] = [];
-  let truncated = false;
-  for await (const sameKey of keysOf(place, ctx, bucket, request)) {
-    const group = groupOf((sameKey[0] as Begun).key, request);
-    const last = items[items.length - 1];
-    if (group !== undefined && last && "prefix" in last && last.prefix === group) continue;
-    if (items.length >= limit) {
-      truncated = true;
-      break;
-    }
-    if (group !== undefined) items.push({ prefix: group });
-    else items.push(...sameKey.map((entry) => ({ entry })));
+  let group: string | undefined;
+  for (const begun of behindMarkers(await allBegun(place, ctx, bucket, request.prefix), request)) {
+    if (group !== undefined && begun.key.startsWith(group)) continue;
+    group = groupOf(begun.key, request);
+    items.push(group === undefined ? { entry: begun } : { prefix: group });
+    if (items.length > limit) break;
   }
-  truncated ||= items.length > limit;
-  return { items: await told(place, ctx, bucket, items.slice(0, limit)), truncated };
+  return { items: await told(place, ctx, bucket, items.slice(0, limit)), truncated: items.length > limit };
 }
 
-/** The uploads of each key behind the markers, the oldest first. */
-async function* keysOf(
-  place: Place,
-  ctx: Context,
-  bucket: Bucket,
-  request: ListUploadsRequest,
-): AsyncGenerator<Begun[], void, undefined> {
-  const { prefix, keyMarker, uploadIdMarker } = request;
+function behindMarkers(sorted: readonly Begun[], request: ListUploadsRequest): readonly Begun[] {
+  const { keyMarker, uploadIdMarker } = request;
+  if (keyMarker === "") return sorted;
   const start = behind(keyMarker, request);
-  if (start === keyMarker && uploadIdMarker !== "" && keyMarker.startsWith(prefix)) {
-    const marked = await ofKey(place, ctx, bucket, keyMarker);
-    const at = marked.findIndex(({ uploadId }) => uploadId === uploadIdMarker);
-    const rest = at === -1 ? [] : marked.slice(at + 1);
-    if (rest.length > 0) yield rest;
-  }
-  let same: Begun[] = [];
-  for await (const begun of entries(place, ctx, bucket, prefix, start)) {
-    if (same.length > 0 && same[0]?.key !== begun.key) {
-      yield oldestFirst(same);
-      same = [];
-    }
-    same.push(begun);
-  }
-  if (same.length > 0) yield oldestFirst(same);
+  const resumes = start === keyMarker && uploadIdMarker !== "";
+  const marked = resumes
+    ? sorted.findIndex(({ key, uploadId }) => key === keyMarker && uploadId === uploadIdMarker)
+    : -1;
+  if (marked !== -1) return sorted.slice(marked + 1);
+  const first = sorted.findIndex(({ key }) => compare(key, start) > 0);
+  return first === -1 ? [] : sorted.slice(first);
 }
 
-const oldestFirst = (uploads: Begun[]): Begun[] =>
-  uploads.sort((a, b) => a.initiatedMs - b.initiatedMs || (a.uploadId < b.uploadId ? -1 : 1));
-
-async function ofKey(place: Place, ctx: Context, bucket: Bucket, key: string): Promise<Begun[]> {
-  const uploads: Begun[] = [];
-  for await (const begun of entries(place, ctx, bucket, key, "")) {
-    if (begun.key !== key) break;
-    uploads.push(begun);
-  }
-  return oldestFirst(uploads);
+async function allBegun(place: Place, ctx: Context, bucket: Bucket, prefix: string): Promise<Begun[]> {
+  const found: Begun[] = [];
+  for await (const begun of entries(place, ctx, bucket, prefix)) found.push(begun);
+  const bytes = new Map(found.map(({ key }) => [key, Buffer.from(key)]));
+  return found.sort(
+    (a, b) =>
+      Buffer.compare(bytes.get(a.key) as Buffer, bytes.get(b.key) as Buffer) ||
+      a.initiatedMs - b.initiatedMs ||
+      (a.uploadId < b.uploadId ? -1 : 1),
+  );
 }
 
 async function* entries(
@@ -86,9 +68,8 @@ async function* entries(
   ctx: Context,
   bucket: Bucket,
   prefix: string,
-  start: string,
 ): AsyncGenerator<Begun, void, undefined> {
-  let keyMarker = start;
+  let keyMarker = "";
   let uploadIdMarker = "";
   for (let truncated = true; truncated; ) {
     const query = {

@@ -4,9 +4,9 @@ import type { VersionSummary } from "../../model/object.js";
 import type { ListItem, ListPage, ListRequest, ListVersionsRequest } from "../object-engine.js";
 import type { Context } from "../types.js";
 import { textOf } from "./client.js";
-import { findVersion, listedGeneration } from "./lookup.js";
+import { findVersion, isVersionId, listedGeneration } from "./lookup.js";
 import { inTurns, type Place, upstreamName } from "./place.js";
-import { type ListedVersion, listedVersion, versionsPage } from "./version-entries.js";
+import { type ListedVersion, listedVersion, versionEntries, versionsPage } from "./version-entries.js";
 import { decoded, parseAnswer, text } from "./xml.js";
 
 const PAGE = 1000;
@@ -25,23 +25,40 @@ export function groupOf(key: string, { prefix, delimiter }: Grouping): string | 
 /** Behind a marker, and behind the common prefix that it lies under, which is answered before anything under it. */
 export function behind(marker: string, grouping: Grouping): string {
   const group = marker === "" ? undefined : groupOf(marker, grouping);
-  return group === undefined ? marker : group + BEHIND;
+  return askable(group === undefined ? marker : group + BEHIND);
 }
 
-const compare = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
+/**
+ * The upstream refuses a NUL anywhere, and no key of its has one: behind such a marker is what is behind its beginning, and
+ * nothing begins with such a prefix, or is grouped by such a delimiter.
+ */
+const askable = (marker: string): string => marker.split("\0", 1)[0] as string;
+
+export const hasNone = ({ prefix }: Grouping): boolean => prefix.includes("\0");
+
+export const askableDelimiter = ({ delimiter }: Grouping): string | undefined =>
+  delimiter === "" || delimiter.includes("\0") ? undefined : delimiter;
+
+export const compare = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 export const inOrder = <T>(items: ListItem<T>[], keyOf: (entry: T) => string): ListItem<T>[] =>
   items.sort((a, b) => compare("prefix" in a ? a.prefix : keyOf(a.entry), "prefix" in b ? b.prefix : keyOf(b.entry)));
 
 export async function list(place: Place, ctx: Context, request: ListRequest): Promise<ListPage<VersionSummary>> {
   const bucket = await place.book.known(ctx, request.bucket);
-  const { prefix, delimiter, limit } = request;
+  const { prefix, limit } = request;
+  if (hasNone(request)) return { items: [], truncated: false };
   const items: ListItem<ListedVersion>[] = [];
   let after = behind(request.after, request);
   for (let truncated = true; truncated && items.length < limit; ) {
     // A page that begins behind all keys: some upstreams begin anew.
     const query = {
-      ...{ "list-type": "2", "encoding-type": "url", prefix: prefix || undefined, delimiter: delimiter || undefined },
+      ...{
+        "list-type": "2",
+        "encoding-type": "url",
+        prefix: prefix || undefined,
+        delimiter: askableDelimiter(request),
+      },
       ...{ "start-after": after || undefined, "max-keys": String(Math.min(limit - items.length, PAGE)) },
     };
     const asked = { method: "GET", bucket: upstreamName(place, bucket.name), query } as const;
@@ -70,25 +87,46 @@ export async function listVersions(
   request: ListVersionsRequest,
 ): Promise<ListPage<VersionSummary>> {
   const bucket = await place.book.known(ctx, request.bucket);
-  const { prefix, delimiter, limit } = request;
-  const keyMarker = behind(request.keyMarker, request);
-  const items: ListItem<ListedVersion>[] = [];
-  let markers = {
-    keyMarker,
-    versionIdMarker: keyMarker === request.keyMarker ? request.versionIdMarker : "",
-  };
-  for (;;) {
+  const { prefix, limit } = request;
+  if (hasNone(request)) return { items: [], truncated: false };
+  const delimiter = askableDelimiter(request) ?? "";
+  const start = await versionsStart(place, ctx, bucket, request);
+  const items: ListItem<ListedVersion>[] = start.first.map((entry) => ({ entry }));
+  let { markers } = start;
+  for (let truncated = true; truncated && items.length <= limit; ) {
+    // One more than the page has room for says whether it is truncated.
     const page = await versionsPage(place, ctx, bucket.name, {
-      ...{ prefix, delimiter, ...markers, limit: Math.min(limit - items.length, PAGE) },
+      ...{ prefix, delimiter, ...markers, limit: Math.min(limit + 1 - items.length, PAGE) },
     });
-    for (const item of page.items) items.push("prefix" in item ? item : { entry: item });
-    if (!page.truncated || items.length >= limit || page.items.length === 0) {
-      // Sorting is stable: within a key the newest stays first.
-      const sorted = inOrder(items, ({ key }) => key);
-      return { items: await told(place, ctx, bucket, sorted), truncated: page.truncated && items.length >= limit };
-    }
+    const found = page.items.map((item): ListItem<ListedVersion> => ("prefix" in item ? item : { entry: item }));
+    // Ceph's begin with the marked key itself now and then.
+    const { keyMarker, versionIdMarker } = markers;
+    items.push(...(versionIdMarker === "" ? found.filter((item) => isBehind(item, keyMarker)) : found));
+    truncated = page.truncated && page.items.length > 0;
     markers = { keyMarker: page.nextKey, versionIdMarker: page.nextVersionId };
   }
+  // Sorting is stable: within a key the newest stays first.
+  const sorted = inOrder(items, ({ key }) => key);
+  return { items: await told(place, ctx, bucket, sorted.slice(0, limit)), truncated: sorted.length > limit };
+}
+
+/**
+ * Where a page begins: entries of the marked key that are known already, and what the upstream is asked on with. It goes on
+ * behind a version that is there. Of one that is gone, as a client that removes what a page named asks on with it, nobody
+ * knows the place: its key begins anew.
+ */
+async function versionsStart(place: Place, ctx: Context, bucket: Bucket, request: ListVersionsRequest) {
+  const { versionIdMarker } = request;
+  const keyMarker = behind(request.keyMarker, request);
+  const none = { first: [], markers: { keyMarker, versionIdMarker: "" } };
+  if (versionIdMarker === "" || keyMarker !== request.keyMarker || !keyMarker.startsWith(request.prefix)) return none;
+  if (!isVersionId(versionIdMarker)) return none;
+  if (await findVersion(place, ctx, bucket, keyMarker, versionIdMarker))
+    return { first: [], markers: { keyMarker, versionIdMarker } };
+  const first: ListedVersion[] = [];
+  for await (const entry of versionEntries(place, ctx, bucket.name, keyMarker)) first.push(entry);
+  const at = first.findIndex(({ versionId }) => versionId === versionIdMarker);
+  return { ...none, first: first.slice(at + 1) };
 }
 
 /** What listings say, with what the upstream's do not: looked up one by one where the bucket is marked. */

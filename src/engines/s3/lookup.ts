@@ -33,10 +33,11 @@ export interface Current {
 
 const VERSION_ID = /^[A-Za-z0-9._-]{16,1024}$/;
 
+export const isVersionId = (text: string): boolean => text === NULL_VERSION || VERSION_ID.test(text);
+
 /** @throws invalid-argument for what was never a version id */
 export function checkVersionId(versionId: string | undefined): void {
-  if (versionId !== undefined && versionId !== NULL_VERSION && !VERSION_ID.test(versionId))
-    throw invalid("Invalid version id specified");
+  if (versionId !== undefined && !isVersionId(versionId)) throw invalid("Invalid version id specified");
 }
 
 /** By what listings say too: no two versions of a key have the same. Where there are no ids, the bytes of one second. */

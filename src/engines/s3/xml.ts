@@ -35,12 +35,22 @@ export function parseAnswer(text: string, root: string): XmlNode {
     else parent.children.push(closed);
   });
   try {
-    parser.write(text).close();
+    parser.write(wellFormed(text)).close();
   } catch (error) {
     throw new StorageError("internal", "the upstream's answer is not XML", { cause: error });
   }
   if (top?.name !== root) throw new StorageError("internal", `the upstream answered ${top?.name}, not ${root}`);
   return top;
+}
+
+/**
+ * Without what XML has no way to say. Ceph answers a key with control characters in it as it is where it was not asked to
+ * encode, or cannot be: nobody reads a key there.
+ */
+function wellFormed(text: string): string {
+  const references = text.includes("&#") ? text.replace(/&#(?:\d+|x[0-9a-f]+);/gi, "") : text;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return references.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "");
 }
 
 export function child(node: XmlNode, name: string): XmlNode | undefined {
