@@ -58,12 +58,11 @@ async function createBucket(call: AdminCall): Promise<BucketView> {
   const problem = bucketNameProblem(name);
   if (problem !== undefined) throw invalid(`bucket name ${JSON.stringify(name.slice(0, 64))}: ${problem}`);
   const ownerId = wanted.owner === undefined ? root.id : ownerIdOf(call.world, wanted.owner);
-  let bucket = await engine.createBucket(call, {
+  const bucket = await engine.createBucket(call, {
     ...{ name, ownerId, region, objectLock, durability, quotaBytes, quotaObjects },
+    ...(wanted.versioning ? { versioning: "enabled" } : {}),
     config: {},
   });
-  if (wanted.versioning && bucket.versioning !== "enabled")
-    bucket = await engine.changeBucket(call, name, { versioning: "enabled" });
   return viewOf(call, bucket);
 }
 

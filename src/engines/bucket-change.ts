@@ -6,9 +6,10 @@ type Config = Partial<Record<BucketConfigKind, string>>;
 /** A bucket as it is at first. S3: object lock implies versioning. */
 export function madeBucket(bucket: NewBucket, createdMs: number, revision: number): Bucket {
   const { name, ownerId, region, objectLock, durability, quotaBytes, quotaObjects, config } = bucket;
+  const { versioning = "off" } = bucket;
   return frozenBucket({
     ...{ name, ownerId, region, objectLock, durability, quotaBytes, quotaObjects, config, createdMs, revision },
-    versioning: objectLock ? "enabled" : "off",
+    versioning: objectLock ? "enabled" : versioning,
   });
 }
 

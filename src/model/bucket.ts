@@ -44,6 +44,8 @@ export interface NewBucket {
   name: string;
   ownerId: string;
   region: string;
+  /** From the first object on; with object lock it is enabled, whatever is said here. Left out: off. */
+  versioning?: Versioning;
   objectLock: boolean;
   durability: Durability;
   quotaBytes: number | null;

@@ -9,6 +9,7 @@ import {
   linesOf,
   makeBucket,
   makeEngineWorld,
+  NEW_BUCKET,
   put,
   refusalOf,
   remove,
@@ -47,6 +48,18 @@ describe("buckets", () => {
     await makeBucket(engine, { name: bucket });
     const usage = await engine.usage(ctx, bucket);
     expect(usage).toEqual({ objects: 0, bytes: 0, deleteMarkers: 0, uploads: 0 });
+  });
+
+  it("made with versions: in one commit, so that there is no moment without them", async () => {
+    const { engine } = world;
+    const states = { enabled: "enabled", suspended: "suspended", off: "off" } as const;
+    for (const versioning of Object.values(states)) {
+      const made = await engine.createBucket(ctx, { ...NEW_BUCKET, name: `made-${versioning}`, versioning });
+      expect(made.versioning).toBe(versioning);
+      expect(await engine.bucket(ctx, made.name)).toMatchObject({ versioning, revision: made.revision });
+    }
+    const lock = { ...NEW_BUCKET, name: "made-locked", objectLock: true, versioning: "off" } as const;
+    expect((await engine.createBucket(ctx, lock)).versioning).toBe("enabled");
   });
 
   it("listed: in name order, by prefix, behind a name, of one owner", async () => {
