@@ -1,12 +1,16 @@
 import { z } from "zod";
 import { invalid, StorageError } from "../../src/errors/storage-error.js";
+import { ANONYMOUS_ID } from "../access/acl.js";
 import { randomCanonicalId } from "../random-keys.js";
 import { userOf } from "./find-user.js";
 import { makeKey, newKey } from "./new-key.js";
 import { checkedPolicy } from "./policy-document.js";
-import type { AdminCall, Route } from "./route.js";
+import type { AdminCall, AdminWorld, Route } from "./route.js";
 import { newKeyView, userView } from "./user-view.js";
 import type { NewKeyView, UserView } from "./views.js";
+
+/** In ACLs, and in policies' `aws:userid`. */
+const ANONYMOUS: readonly string[] = [ANONYMOUS_ID, "anonymous"];
 
 // As IAM has it: "User names can contain up to 64 letters, digits, and these characters: plus, equal, comma, period, at,
 // underscore, and hyphen".
@@ -43,8 +47,7 @@ export const userRoutes: readonly Route[] = [
 async function createUser(call: AdminCall): Promise<UserView & { key: NewKeyView }> {
   const { world } = call;
   const wanted = call.body(newUser);
-  if (wanted.name === world.root.name || wanted.id === world.root.id)
-    throw new StorageError("already-exists", `${JSON.stringify(wanted.name)}: this name or id is the root user's`);
+  refuseReserved(world, wanted);
   const policies = (wanted.policies ?? []).map(({ name, document }) => checkedPolicy(name, document));
   const names = policies.map(({ name }) => name).sort();
   const twice = names.find((name, i) => name === names[i + 1]);
@@ -61,6 +64,22 @@ async function createUser(call: AdminCall): Promise<UserView & { key: NewKeyView
     policies: policies.sort((a, b) => (a.name < b.name ? -1 : 1)),
   });
   return { ...userView(user), key: newKeyView(key) };
+}
+
+/** Who has the id of the root user, or of unsigned requests, would have what these own and are given. */
+function refuseReserved({ root }: AdminWorld, { name, id = "" }: { name: string; id?: string | undefined }): void {
+  for (const [field, text] of [
+    ["name", name],
+    ["id", id],
+  ] as const) {
+    const who = [root.name, root.id].includes(text)
+      ? "the root user"
+      : ANONYMOUS.includes(text)
+        ? "anybody"
+        : undefined;
+    if (who !== undefined)
+      throw new StorageError("already-exists", `${field}: ${JSON.stringify(text)} stands for ${who}; choose another`);
+  }
 }
 
 async function changeUser(call: AdminCall): Promise<UserView> {

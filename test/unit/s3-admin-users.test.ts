@@ -59,6 +59,9 @@ describe("user create", () => {
     ["the root user's name", { name: "root" }],
     ["the root user's id", { name: "other", id: "root" }],
     ["the root user's access key", { name: "other", accessKey: "ROOTKEY" }],
+    ["the id of unsigned requests in ACLs", { name: "other", id: "65a011a29cdf8ec533ec3d1ccaae921c" }],
+    ["the name of unsigned requests' id in ACLs", { name: "65a011a29cdf8ec533ec3d1ccaae921c" }],
+    ["the id of unsigned requests in policies", { name: "other", id: "anonymous" }],
   ])("%s is taken: refused, and nothing is made", async (_what, body) => {
     expect(await create(body)).toMatchObject({ status: 409, body: { code: "already-exists" } });
     expect((await world.send("GET", "/v1/users/other")).status).toBe(404);
