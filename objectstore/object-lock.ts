@@ -2,6 +2,7 @@ import { z } from "zod";
 import { S3Error } from "../src/errors/s3-error.js";
 import type { Bucket } from "../src/model/bucket.js";
 import type { Retention } from "../src/model/object.js";
+import { declaresDigest } from "./body/declared.js";
 import { bucketDocument } from "./bucket-config.js";
 import { parseIsoTime } from "./iso-time.js";
 import { childOf, expectChildren, malformedXml, parseDocument, textOf, type XmlElement } from "./xml/read.js";
@@ -48,7 +49,20 @@ const MODE = "x-amz-object-lock-mode";
 const UNTIL = "x-amz-object-lock-retain-until-date";
 const HOLD = "x-amz-object-lock-legal-hold";
 
-/** Whether a write asks for a lock of its own. S3 wants a Content-MD5 or a checksum with such a body. */
+/**
+ * What is kept for years should be what was sent (API reference, PutObject, Content-MD5).
+ *
+ * @throws S3Error InvalidRequest of a body with a lock and no digest
+ */
+export function requireDigestWithLock(headers: ReadonlyMap<string, string>): void {
+  if (!hasLockHeaders(headers) || declaresDigest(headers)) return;
+  throw new S3Error(
+    "InvalidRequest",
+    "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters",
+  );
+}
+
+/** Whether a write asks for a lock of its own. */
 export function hasLockHeaders(headers: ReadonlyMap<string, string>): boolean {
   return headers.has(MODE) || headers.has(UNTIL) || headers.has(HOLD);
 }

@@ -42,6 +42,13 @@ export function readDeclaredOfDocument(headers: S3Request["headers"], payload: P
   return { md5: readMd5(headers), sha256: payload.kind === "hash" ? payload.sha256 : undefined, checksum: undefined };
 }
 
+/** Whether headers tell a digest of the body that its sender made, or that one follows in the trailer. Without a look at it. */
+export function declaresDigest(headers: S3Request["headers"]): boolean {
+  if (headers.has("content-md5") || headers.has("x-amz-trailer")) return true;
+  for (const name of BY_NAME.keys()) if (headers.has(name)) return true;
+  return false;
+}
+
 function readMd5(headers: S3Request["headers"]): string | undefined {
   const value = headers.get("content-md5");
   if (value === undefined) return undefined;

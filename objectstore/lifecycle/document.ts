@@ -149,7 +149,34 @@ export function lifecycleFromXml(text: string): LifecycleRule[] {
   if (first && rules.some(({ form }) => form !== "prefix")) {
     throw invalidRequest("Filter element can only be used in Lifecycle V2.");
   }
+  if (first) refuseOverlaps(rules);
   return rules;
+}
+
+/**
+ * Of the first version of the API, whose rules have a Prefix of their own. A Filter may overlap with others (user guide,
+ * "How Amazon S3 handles conflicts in lifecycle configurations").
+ */
+function refuseOverlaps(rules: readonly LifecycleRule[]): void {
+  const actions = {
+    Expiration: ({ expiration }: LifecycleRule) => expiration !== undefined,
+    NoncurrentVersionExpiration: ({ noncurrent }: LifecycleRule) => noncurrent !== undefined,
+    AbortIncompleteMultipartUpload: ({ abortDays }: LifecycleRule) => abortDays !== undefined,
+  };
+  for (const [action, has] of Object.entries(actions)) {
+    // What begins with a prefix stands behind it, before all else.
+    const prefixes = rules
+      .filter(has)
+      .map(({ filter }) => filter.prefix ?? "")
+      .sort();
+    for (const [i, prefix] of prefixes.entries()) {
+      const next = prefixes[i + 1];
+      if (next === undefined || !next.startsWith(prefix)) continue;
+      const found =
+        next === prefix ? `two rules with same prefix '${prefix}'` : `overlapping prefixes '${next}' and '${prefix}'`;
+      throw invalidRequest(`Found ${found} for same action type '${action}'`);
+    }
+  }
 }
 
 function expirationXml(expiration: LifecycleRule["expiration"]): string {

@@ -1,4 +1,6 @@
 import type { ListItem, ListPage } from "../../src/engines/object-engine.js";
+import { S3Error } from "../../src/errors/s3-error.js";
+import { StorageError } from "../../src/errors/storage-error.js";
 import type { Upload } from "../../src/model/object.js";
 import { commonPrefixXml } from "../listing/entries.js";
 import { xmlAnswer } from "../listing/page.js";
@@ -26,7 +28,7 @@ export const listMultipartUploads: Operation = {
     const uploadIdMarker = keyMarker === "" ? "" : (query.get("upload-id-marker") ?? "");
 
     const request = { bucket: bucket.name, prefix, delimiter, limit, keyMarker, uploadIdMarker };
-    const page = limit === 0 ? EMPTY : await ctx.engine.listUploads(ctx, request);
+    const page = limit === 0 ? EMPTY : await ctx.engine.listUploads(ctx, request).catch(refusedMarker(uploadIdMarker));
 
     return xmlAnswer(
       xmlDocument(
@@ -45,6 +47,21 @@ export const listMultipartUploads: Operation = {
     );
   },
 };
+
+/**
+ * Of an upload of another key, and of one that has ended since, the marker is a place among the key's uploads like any
+ * other: who aborts what a page lists goes on behind it.
+ */
+function refusedMarker(uploadIdMarker: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof StorageError) || error.code !== "invalid-argument" || error.reason !== undefined)
+      throw error;
+    throw new S3Error("InvalidArgument", "Invalid uploadId marker", {
+      cause: error,
+      fields: { ArgumentName: "upload-id-marker", ArgumentValue: uploadIdMarker },
+    });
+  };
+}
 
 /** There on the last page too, where they are of its last upload, or empty. */
 function nextMarkers(last: ListItem<Upload> | undefined, truncated: boolean, encoding: KeyEncoding): string {

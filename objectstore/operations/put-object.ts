@@ -1,5 +1,6 @@
 import { MAX_PUT_BYTES } from "../../src/model/object.js";
 import { newObjectAttributes, writtenHeaders } from "../new-object.js";
+import { requireDigestWithLock } from "../object-lock.js";
 import { allowWrite } from "../object-needs.js";
 import { writePreconditions } from "../preconditions.js";
 import type { Operation } from "../types.js";
@@ -14,6 +15,7 @@ export const putObject: Operation = {
     const { headers } = ctx.request;
     await allowWrite(ctx, { bucket, key, createsObject: true });
     const attributes = newObjectAttributes(ctx, bucket, headers);
+    requireDigestWithLock(headers);
     const preconditions = writePreconditions(headers);
     const body = await ctx.body.source({ algorithm: "CRC64NVME", limitBytes: MAX_PUT_BYTES });
     try {

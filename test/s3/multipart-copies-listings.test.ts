@@ -121,6 +121,44 @@ describe("ListMultipartUploads", () => {
     expect(texts(behind.xml(), "Upload/Key")).toEqual(["c"]);
   });
 
+  it("an upload id marker that was never one: InvalidArgument; without a key marker it is nothing", async () => {
+    const bucket = await world.bucket();
+    const { id } = await beginUpload(world, bucket, "k");
+    for (const wrong of ["x", `${id}x`, id.slice(1), "%00"]) {
+      const refused = await list(bucket, `&key-marker=k&upload-id-marker=${wrong}`);
+      expect([refused.status, refused.code, text(refused, "ArgumentName")]).toEqual([
+        ...[400, "InvalidArgument", "upload-id-marker"],
+      ]);
+      expect(texts((await list(bucket, `&upload-id-marker=${wrong}`)).xml(), "Upload/Key")).toEqual(["k"]);
+    }
+    expect(texts((await list(bucket, "&key-marker=j&upload-id-marker=")).xml(), "Upload/Key")).toEqual(["k"]);
+  });
+
+  it("the marker of another key's upload: the key's later ones and all keys behind it, whether or not it is still there", async () => {
+    const bucket = await world.bucket();
+    const begun: [string, string][] = [];
+    const uploads = new Map<string, TestUpload>();
+    for (const name of ["b1", "a1", "b2", "c1", "b3"]) {
+      const upload = await beginUpload(world, bucket, name.slice(0, 1));
+      uploads.set(name, upload);
+      begun.push([upload.id, name]);
+    }
+    const names = new Map(begun);
+    const behind = async (key: string, name: string) => {
+      const page = await list(bucket, `&key-marker=${key}&upload-id-marker=${uploads.get(name)?.id}`);
+      return texts(page.xml(), "Upload/UploadId").map((id) => names.get(id));
+    };
+    for (const abort of [false, true]) {
+      if (abort) for (const name of ["a1", "c1"]) await uploads.get(name)?.abort();
+      const rest = abort ? [] : ["c1"];
+      expect(await behind("b", "a1")).toEqual(["b2", "b3", ...rest]);
+      expect(await behind("b", "c1")).toEqual(["b3", ...rest]);
+    }
+    // As who aborts page by page asks.
+    await uploads.get("b1")?.abort();
+    expect(await behind("b", "b1")).toEqual(["b2", "b3"]);
+  });
+
   it("prefix and delimiter", async () => {
     const bucket = await world.bucket();
     for (const key of ["a/1", "a/2", "b", "c/1"]) await beginUpload(world, bucket, key);

@@ -208,6 +208,32 @@ describe("multipart uploads", () => {
     expect(outcome(await late.complete({ 1: part }, { "if-match": etag }))).toBe("200");
   });
 
+  it("rule 16: what became of the object since the upload began: rewritten 412, deleted 404, made 412, and the upload stays", async () => {
+    const bucket = await world.bucket();
+    const begun = async (key: string) => {
+      const upload = await beginUpload(world, bucket, key);
+      const part = await upload.part(1, "new");
+      return (headers: Record<string, string>) => upload.complete({ 1: part }, headers);
+    };
+    const etagOfPut = async (key: string, body: string) => (await world.put(bucket, key, body)).headers.etag ?? "";
+    const etag = await etagOfPut("k", "old");
+    const [rewriting, deleting, making] = [await begun("k"), await begun("k"), await begun("made")];
+    const later = await etagOfPut("k", "later");
+    const refused = await rewriting({ "if-match": etag });
+    expect([outcome(refused), text(refused, "Condition")]).toEqual(["412 PreconditionFailed", "If-Match"]);
+    expect((await world.get(bucket, "k")).text).toBe("later");
+    expect(outcome(await rewriting({ "if-match": later }))).toBe("200");
+    const current = (await world.get(bucket, "k")).headers.etag ?? "";
+    await world.send(bucket, "k", { method: "DELETE" });
+    expect(outcome(await deleting({ "if-match": current }))).toBe("404 NoSuchKey");
+    expect((await world.get(bucket, "k")).status).toBe(404);
+    await world.put(bucket, "made", "by another");
+    expect(outcome(await making({ "if-none-match": "*" }))).toBe("412 PreconditionFailed");
+    expect((await world.get(bucket, "made")).text).toBe("by another");
+    expect(outcome(await making({}))).toBe("200");
+    expect(outcome(await deleting({ "if-none-match": "*" }))).toBe("200");
+  });
+
   it("a body that is cut short leaves no part", async () => {
     const bucket = await world.bucket();
     const upload = await beginUpload(world, bucket);

@@ -18,7 +18,7 @@ function lock(mode: "GOVERNANCE" | "COMPLIANCE", until = later(1)): Record<strin
 
 async function locked(headers: Record<string, string>): Promise<{ bucket: string; version: string }> {
   const bucket = await world.bucket({ lock: true });
-  const put = await world.put(bucket, "k", "kept", headers);
+  const put = await world.put(bucket, "k", "kept", { ...headers, "content-md5": md5("kept") });
   expect(outcome(put)).toBe("200");
   return { bucket, version: String(put.headers["x-amz-version-id"]) };
 }
@@ -114,6 +114,40 @@ describe("legal hold", () => {
     for (const body of ["<LegalHold/>", "<LegalHold><Status>on</Status></LegalHold>", "", "<Other/>"]) {
       expect(outcome(await change(bucket, "legal-hold", body))).toBe("400 MalformedXML");
     }
+  });
+});
+
+describe("a body with a lock", () => {
+  const md5Of = { "content-md5": md5("x") };
+  const crc32 = { "x-amz-checksum-crc32": "jNwWgw==" };
+
+  it.each([
+    ["retention", lock("GOVERNANCE")],
+    ["a legal hold", { "x-amz-object-lock-legal-hold": "ON" }],
+    ["a legal hold that is off", { "x-amz-object-lock-legal-hold": "OFF" }],
+  ] as [string, Record<string, string>][])("%s: needs Content-MD5 or a checksum", async (_what, headers) => {
+    const bucket = await world.bucket({ lock: true });
+    const refused = await world.put(bucket, "k", "x", headers);
+    expect([outcome(refused), text(refused, "Message")]).toEqual([
+      "400 InvalidRequest",
+      "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters",
+    ]);
+    expect((await world.get(bucket, "k")).status).toBe(404);
+    for (const digest of [md5Of, crc32])
+      expect(outcome(await world.put(bucket, "k", "x", { ...headers, ...digest }))).toBe("200");
+    expect(outcome(await world.put(bucket, "k", "y", { ...headers, ...md5Of }))).toBe("400 BadDigest");
+  });
+
+  it("the bucket's default retention alone: needs neither, for clients that do not know of it", async () => {
+    const bucket = await world.bucket({ lock: true });
+    expect(outcome(await world.put(bucket, "k", "x"))).toBe("200");
+  });
+
+  it("a copy, and an upload in parts: has no body that it could be of", async () => {
+    const { bucket } = await locked({});
+    const copied = await world.put(bucket, "c", "", { "x-amz-copy-source": `/${bucket}/k`, ...lock("GOVERNANCE") });
+    expect(outcome(copied)).toBe("200");
+    await beginUpload(world, bucket, "p", lock("GOVERNANCE"));
   });
 });
 

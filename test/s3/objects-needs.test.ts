@@ -6,6 +6,7 @@ import { allow, allowAll, arn, texts, useWorld } from "./s3-world.js";
 import type { KeyPair } from "./sdk-clients.js";
 
 const world = useWorld();
+const MD5_OF_X = "ndTkYSaMgDT1yFZOFVxnpg==";
 const outcome = ({ status, code }: RawAnswer) => (code === "" ? `${status}` : `${status} ${code}`);
 const DENIED = "403 AccessDenied";
 
@@ -105,7 +106,7 @@ describe("tag, lock or ACL headers on PUT not authorized", () => {
     const headers = { [name]: value };
     const copy = { "x-amz-copy-source": `/${bucket}/a`, "x-amz-tagging-directive": "REPLACE", ...headers };
     const all = async () => [
-      await as(bucket, "k", { method: "PUT", body: "x", headers }),
+      await as(bucket, "k", { method: "PUT", body: "x", headers: { ...headers, "content-md5": MD5_OF_X } }),
       await as(bucket, "k", { method: "PUT", headers: copy }),
       await as(bucket, "k", { method: "POST", query: "uploads", headers }),
     ];
@@ -216,6 +217,7 @@ describe("condition keys of requests", () => {
       const headers = {
         "x-amz-object-lock-mode": "GOVERNANCE",
         "x-amz-object-lock-retain-until-date": until(days),
+        "content-md5": MD5_OF_X,
       };
       return as(bucket, "new", { method: "PUT", body: "x", headers });
     };
@@ -231,7 +233,8 @@ describe("condition keys of requests", () => {
 describe("what a caller is told", () => {
   it("tags and locks of an object: only to who may ask for them", async () => {
     const bucket = await world.bucket({ lock: true });
-    await world.put(bucket, "k", "x", { "x-amz-tagging": "a=b", "x-amz-object-lock-legal-hold": "ON" });
+    const lock = { "x-amz-object-lock-legal-hold": "ON", "content-md5": MD5_OF_X };
+    expect(outcome(await world.put(bucket, "k", "x", { "x-amz-tagging": "a=b", ...lock }))).toBe("200");
     const headers = async () => {
       const answer = await world.send(bucket, "k", { as: user });
       return [answer.headers["x-amz-tagging-count"], answer.headers["x-amz-object-lock-legal-hold"]];

@@ -65,6 +65,29 @@ describe("a LifecycleConfiguration document", () => {
     for (const { id } of rules) expect(id).toMatch(/^[\w-]{48}$/);
   });
 
+  it("prefixes of the first version's rules: apart, or for other actions; no two of one action may overlap", () => {
+    const rule = (prefix: string, action = DAYS) => `<Prefix>${prefix}</Prefix>${ENABLED}${action}`;
+    const aborting =
+      "<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>";
+    expect(outcome(configuration(rule("a/"), rule("b/"), rule("A"), rule("ab")))).toBe("fine");
+    expect(outcome(configuration(rule("a/"), rule("a/", aborting)))).toBe("fine");
+    expect(outcome(configuration(rule("a/"), rule("a/", aborting), rule("", aborting)))).toMatch(
+      /^InvalidRequest: Found overlapping prefixes 'a\/' and '' for same action type 'AbortIncompleteMultipartUpload'/,
+    );
+    for (const rules of [
+      [rule("logs/2026/"), rule("logs/")],
+      [rule("logs/"), rule("b"), rule("logs/2026/")],
+    ])
+      expect(outcome(configuration(...rules))).toMatch(
+        /^InvalidRequest: Found overlapping prefixes 'logs\/2026\/' and 'logs\/' for same action type 'Expiration'/,
+      );
+    expect(outcome(configuration(rule("a"), rule("a")))).toMatch(
+      /^InvalidRequest: Found two rules with same prefix 'a'/,
+    );
+    const filtered = (prefix: string) => `<Filter><Prefix>${prefix}</Prefix></Filter>${ENABLED}${DAYS}`;
+    expect(outcome(configuration(filtered("logs/"), filtered("logs/2026/"), filtered("logs/")))).toBe("fine");
+  });
+
   it("a thousand rules: fine, one more: InvalidRequest", () => {
     const rules = (count: number) => Array.from({ length: count }, () => `${FOR_ALL}${ENABLED}${DAYS}`);
     expect(outcome(configuration(...rules(1000)))).toBe("fine");

@@ -1,3 +1,4 @@
+import { invalid } from "../../../errors/storage-error.js";
 import { NULL_VERSION, type Upload, type VersionSummary } from "../../../model/object.js";
 import type { ListItem, ListPage, ListRequest, ListUploadsRequest, ListVersionsRequest } from "../../object-engine.js";
 import { readU64 } from "./codec.js";
@@ -216,6 +217,8 @@ function uploadsStart(bucketId: number, request: ListUploadsRequest): Buffer | u
   const skipped = markedPrefix(keyMarker, request);
   if (skipped !== undefined) return behindPrefix(escapedPrefix(bound(bucketId, skipped)));
   const marked = bound(bucketId, keyMarker);
+  if (uploadIdMarker === "") return behindPrefix(escaped(marked, 0));
   const id = idBytes(uploadIdMarker);
-  return id ? after(uploadKey(marked, id)) : behindPrefix(escaped(marked, 0));
+  if (!id) throw invalid("the marker was never an upload's id");
+  return after(uploadKey(marked, id));
 }
