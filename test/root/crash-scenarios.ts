@@ -32,7 +32,12 @@ const first = ({ volumes: [volume] }: Stage) => volume as Made;
 const dataOf = (stage: Stage, volume: Made) => join(stage.csi.staging(volume.volume_id), "data");
 
 /** `count` volumes that are staged and hold data. */
-async function stagedVolumes(stage: Stage, count = 1, capability = mount(), size = 32 * MIB): Promise<void> {
+async function stagedVolumes(
+  stage: Stage,
+  count = 1,
+  capability = stage.csi.capability,
+  size = 32 * MIB,
+): Promise<void> {
   for (let i = 0; i < count; i++) {
     const volume = await stage.csi.create(`${stage.name}-${i}`, {
       volume_capabilities: [capability],
@@ -47,7 +52,7 @@ async function stagedVolumes(stage: Stage, count = 1, capability = mount(), size
 }
 
 /** Created, published to the node, and not staged yet. */
-async function publishedVolume(stage: Stage, capability = mount()): Promise<void> {
+async function publishedVolume(stage: Stage, capability = stage.csi.capability): Promise<void> {
   const volume = await stage.csi.create(stage.name, { volume_capabilities: [capability] });
   const { publish_context } = await stage.csi.controllerPublish(volume.volume_id, capability);
   stage.volumes.push(volume);

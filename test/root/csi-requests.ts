@@ -70,8 +70,15 @@ type Known = Pick<Volume, "volume_id" | "volume_context">;
 /** A volume that the driver answered with: its id is always there. */
 export type Made = Volume & { volume_id: string; capacity_bytes: string };
 
+/** What volumes are made as, unless a call says otherwise: of which engine, and for which access. */
+export interface Choice {
+  parameters?: Readonly<Record<string, string>>;
+  capability?: VolumeCapability;
+}
+
 /** The CSI calls as an orchestrator makes them, in short: each is one real gRPC call, except attach and detach. */
-export function callsOf(client: CsiClient, sandbox: Sandbox) {
+export function callsOf(client: CsiClient, sandbox: Sandbox, choice: Choice = {}) {
+  const { parameters = {}, capability: usual = mount() } = choice;
   const staging = (id: string) => join(sandbox.dir, "staging", id);
   const target = (id: string, pod = "a") => join(sandbox.dir, "pods", pod, id);
   const image = (id: string) => join(sandbox.poolDir, "volumes", id, "image");
@@ -80,8 +87,9 @@ export function callsOf(client: CsiClient, sandbox: Sandbox) {
     const { volume } = await client.call("Controller", "CreateVolume", {
       name,
       capacity_range: bytes(32 * MIB),
-      volume_capabilities: [mount()],
+      volume_capabilities: [usual],
       ...more,
+      parameters: { ...parameters, ...more.parameters },
     });
     if (!volume?.volume_id) throw new Error("CreateVolume answered without a volume");
     return volume as Made;
@@ -112,7 +120,7 @@ export function callsOf(client: CsiClient, sandbox: Sandbox) {
     client.call("Controller", "ControllerModifyVolume", { volume_id: id, mutable_parameters: parameters });
   const nodeExpand = (id: string, path = staging(id)) =>
     client.call("Node", "NodeExpandVolume", { volume_id: id, volume_path: path });
-  const controllerPublish = (id: string, capability = mount(), readonly = false, node = NODE) =>
+  const controllerPublish = (id: string, capability = usual, readonly = false, node = NODE) =>
     client.call("Controller", "ControllerPublishVolume", {
       volume_id: id,
       node_id: node,
@@ -124,7 +132,7 @@ export function callsOf(client: CsiClient, sandbox: Sandbox) {
   const stage = (
     volume: Known,
     publishContext: Record<string, string>,
-    capability = mount(),
+    capability = usual,
     path = staging(volume.volume_id ?? ""),
     deadlineMs?: number,
   ) =>
@@ -146,7 +154,7 @@ export function callsOf(client: CsiClient, sandbox: Sandbox) {
     volume: Known,
     more: Partial<CsiRequest<"Node", "NodePublishVolume">> = {},
     pod = "a",
-    capability = mount(),
+    capability = usual,
   ) =>
     client.call("Node", "NodePublishVolume", {
       volume_id: volume.volume_id ?? "",
@@ -162,7 +170,7 @@ export function callsOf(client: CsiClient, sandbox: Sandbox) {
     client.call("Node", "NodeGetVolumeStats", { volume_id: id, volume_path: path });
 
   /** ControllerPublish and NodeStage; answers the staging path. */
-  const attach = async (volume: Known, capability = mount()): Promise<string> => {
+  const attach = async (volume: Known, capability = usual): Promise<string> => {
     const id = volume.volume_id ?? "";
     const { publish_context } = await controllerPublish(id, capability);
     await stage(volume, publish_context ?? {}, capability);
@@ -173,6 +181,8 @@ export function callsOf(client: CsiClient, sandbox: Sandbox) {
     await controllerUnpublish(id);
   };
   return {
+    /** The usual one. */
+    capability: usual,
     ...{ staging, target, image, create, remove, get, expand, snapshot, removeSnapshot, group },
     ...{ removeGroup, list, listSnapshots, modify, nodeExpand },
     ...{ controllerPublish, controllerUnpublish, stage, unstage, publish, unpublish, stats, attach, detach },

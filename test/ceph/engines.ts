@@ -1,0 +1,43 @@
+import { CEPHFS_STEPS, type Step } from "../../src/runtime/steps.js";
+import { type Choice, mount } from "../root/csi-requests.js";
+import { CLUSTER, type Place } from "./place.js";
+
+/** One of the engines on Ceph, as the suites that are the same for both see it. */
+export interface CephEngine {
+  name: string;
+  choice: Required<Choice>;
+  /** Of an id that nothing has, in the engine's own shape, by its kind. */
+  goneId: (kind: "v" | "s" | "g") => string;
+  /** What of the place is still there, by name: nothing when all was deleted. */
+  stored(place: Place): string[];
+  /** Which of the engine's steps each RPC of crash-scenarios.ts takes. */
+  steps: Readonly<Record<string, readonly Step[]>>;
+}
+
+const HEX = "0".repeat(24);
+
+const startsWith = <S extends Step>(all: readonly S[], ...prefixes: string[]): S[] =>
+  all.filter((step) => prefixes.some((prefix) => step.startsWith(`${prefix}/`)));
+
+export const CEPHFS: CephEngine = {
+  name: "CephFS",
+  choice: {
+    parameters: { cluster: CLUSTER, kind: "shared" },
+    capability: mount("MULTI_NODE_MULTI_WRITER", { fs_type: "" }),
+  },
+  goneId: (kind) => `g1-f-${kind}-${CLUSTER}.1-${HEX}-${"0".repeat(12)}`,
+  stored: ({ ceph, env, name }) =>
+    (JSON.parse(ceph("fs", "subvolume", "ls", env.fs.filesystem, name, "--format", "json")) as { name: string }[]).map(
+      (one) => one.name,
+    ),
+  steps: {
+    CreateVolume: startsWith(CEPHFS_STEPS, "cephfs-create"),
+    "CreateVolume from a volume in use": startsWith(CEPHFS_STEPS, "cephfs-copy"),
+    DeleteVolume: startsWith(CEPHFS_STEPS, "cephfs-delete"),
+    ControllerExpandVolume: startsWith(CEPHFS_STEPS, "cephfs-expand"),
+    ControllerPublishVolume: startsWith(CEPHFS_STEPS, "cephfs-publish"),
+    ControllerUnpublishVolume: startsWith(CEPHFS_STEPS, "cephfs-unpublish"),
+    CreateSnapshot: startsWith(CEPHFS_STEPS, "cephfs-snapshot"),
+    DeleteSnapshot: startsWith(CEPHFS_STEPS, "cephfs-delete-snapshot"),
+  },
+};
