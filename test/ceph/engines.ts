@@ -1,4 +1,4 @@
-import { CEPHFS_STEPS, type Step } from "../../src/runtime/steps.js";
+import { CEPHFS_STEPS, RBD_STEPS, type Step } from "../../src/runtime/steps.js";
 import { type Choice, mount } from "../root/csi-requests.js";
 import { CLUSTER, type Place } from "./place.js";
 
@@ -39,5 +39,29 @@ export const CEPHFS: CephEngine = {
     ControllerUnpublishVolume: startsWith(CEPHFS_STEPS, "cephfs-unpublish"),
     CreateSnapshot: startsWith(CEPHFS_STEPS, "cephfs-snapshot"),
     DeleteSnapshot: startsWith(CEPHFS_STEPS, "cephfs-delete-snapshot"),
+  },
+};
+
+export const RBD: CephEngine = {
+  name: "RBD",
+  choice: { parameters: { cluster: CLUSTER }, capability: mount() },
+  goneId: (kind) => `g1-r-${kind}-${CLUSTER}.1-${HEX}-${"0".repeat(12)}`,
+  stored: ({ rbd, spec }) => [
+    ...(JSON.parse(rbd("ls", "--format", "json", spec)) as string[]),
+    ...(JSON.parse(rbd("trash", "ls", "--all", "--format", "json", spec)) as { name: string }[]).map(
+      ({ name }) => `${name}, in the trash`,
+    ),
+  ],
+  steps: {
+    CreateVolume: ["rbd-lock/taken", ...startsWith(RBD_STEPS, "rbd-create").filter((step) => !step.includes("source"))],
+    "CreateVolume from a volume in use": startsWith(RBD_STEPS, "rbd-create"),
+    DeleteVolume: startsWith(RBD_STEPS, "rbd-delete"),
+    ControllerExpandVolume: startsWith(RBD_STEPS, "rbd-expand"),
+    ControllerPublishVolume: startsWith(RBD_STEPS, "rbd-publish"),
+    ControllerUnpublishVolume: ["rbd-unpublish/recorded"],
+    CreateSnapshot: startsWith(RBD_STEPS, "rbd-snapshot"),
+    DeleteSnapshot: startsWith(RBD_STEPS, "rbd-delete-snapshot"),
+    CreateVolumeGroupSnapshot: startsWith(RBD_STEPS, "rbd-group"),
+    DeleteVolumeGroupSnapshot: startsWith(RBD_STEPS, "rbd-delete-group"),
   },
 };
