@@ -84,7 +84,10 @@ class RbdAttacher implements DeviceAttacher {
   async devices(ctx: Context, ref: NodeRef, identity: string | undefined): Promise<Device[]> {
     const wanted = new Set<string>();
     if (identity !== undefined) wanted.add(identity);
-    else {
+    else if (ref.publishContext.cluster === undefined) {
+      // Not staged by what this node has on record, which is no error: what is attached all the same says whose it is.
+      for (const one of await this.#attachments.list()) if (one.volumeId === ref.volumeId) wanted.add(one.identity);
+    } else {
       const image = imageOf(ref);
       wanted.add(await this.#identity(ctx, this.#cluster(image), image));
     }
