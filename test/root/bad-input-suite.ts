@@ -90,7 +90,7 @@ async function everything({ server, sandbox }: BadInputWorld, stored: () => unkn
     volumes,
     snapshots,
     stored: stored(),
-    node: records.map((name) => [name, readFileSync(join(nodeDir, name), "utf8")]),
+    node: records.map((name) => [name, JSON.parse(readFileSync(join(nodeDir, name), "utf8"))]),
     mounts: mountsUnder(sandbox.dir),
     outside: readdirSync(sandbox.dir),
   };
