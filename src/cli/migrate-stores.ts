@@ -4,8 +4,11 @@ import type { Config } from "../config/config.js";
 import type { IdentityStore } from "../engines/identity-store.js";
 import { openObjectEngine, startObjectWriter } from "../engines/local/objects/index.js";
 import type { ObjectEngine } from "../engines/object-engine.js";
-import { StorageError } from "../errors/storage-error.js";
+import { openUpstreamEngine } from "../engines/s3/engine.js";
+import { NOBODY_ELSE } from "../engines/s3/state/told.js";
+import { invalid, StorageError } from "../errors/storage-error.js";
 import { claimObjectStore, findObjectStore } from "../runtime/server-file.js";
+import { plain } from "./objectstore-engine.js";
 
 /** The object stores that buckets move between, by the names that `--from` and `--to` take. */
 export const STORES = ["local", "s3"] as const;
@@ -59,6 +62,18 @@ export function openStore(name: StoreName, config: Config, dataDir: string, log:
   }
 }
 
-async function openUpstreamStore(_config: Config, _log: Logger): Promise<OpenStore> {
-  throw new StorageError("unimplemented", "this build has no engine for an upstream S3 service");
+const OPEN_MS = 30_000;
+
+async function openUpstreamStore(config: Config, log: Logger): Promise<OpenStore> {
+  const { s3Upstream } = config;
+  if (!s3Upstream) throw invalid("config: s3Upstream (GRANARY_S3_UPSTREAM_ENDPOINT ...) names no upstream for s3");
+  const opening = { signal: AbortSignal.timeout(OPEN_MS), requestId: "migrate", log };
+  // As one more gateway beside those that serve: they learn of what is made here from the upstream.
+  const options = { settings: plain(s3Upstream), told: NOBODY_ELSE, log, first: true };
+  const engine = await openUpstreamEngine(opening, options);
+  const { endpoint, prefix } = s3Upstream;
+  return {
+    title: `${endpoint}, buckets ${prefix}*`,
+    ...{ engine, identities: engine.identities, close: () => engine.close() },
+  };
 }
