@@ -34,7 +34,7 @@ export async function openCephEngines(
 
 /** The node's halves for the clusters of the config; undefined where it has none. */
 export function openCephAttachers(
-  config: Where,
+  config: Where & Pick<Config, "nodeId">,
   exec: Exec,
 ): { attachers: CephAttachers; close(): Promise<void> } | undefined {
   if (config.clusters.length === 0) return undefined;
@@ -44,7 +44,7 @@ export function openCephAttachers(
   return {
     attachers: {
       clusters: [...clusters.keys()],
-      block: rbdAttacher({ exec, stateDir: join(config.dataDir, "ceph", "rbd"), cluster }),
+      block: rbdAttacher({ exec, nodeId: config.nodeId, stateDir: join(config.dataDir, "ceph", "rbd"), cluster }),
       shared: cephfsAttacher({ exec, stateDir, cluster }),
     },
     close: async () => {

@@ -16,6 +16,7 @@ import { exec } from "../../src/os/exec.js";
 import { removeSandbox } from "../root/server-harness.js";
 import { CLUSTER, makePlace, type Place } from "./place.js";
 
+export const NODE_ID = "host-1";
 export const MIB = 1024 ** 2;
 
 /** An attacher of its own state folder on a place of the cluster's, and images in it that `rbd create` made. */
@@ -64,7 +65,7 @@ export function makeAttacherWorld(mapper = wantedMapper): AttacherWorld {
   }[];
   const poolId = pools.find(({ pool_name }) => pool_name === place.env.rbd.pool)?.pool_id;
   const options: RbdAttacherOptions = {
-    ...{ exec, stateDir, cluster: (name: string) => (name === CLUSTER ? cluster : undefined) },
+    ...{ exec, nodeId: NODE_ID, stateDir, cluster: (name: string) => (name === CLUSTER ? cluster : undefined) },
     ...(mapper ? { mapper } : {}),
   };
   const specOf = (ref: NodeRef) => `${place.spec}/${ref.publishContext.image}`;

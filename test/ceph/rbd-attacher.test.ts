@@ -2,7 +2,10 @@ import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type AttacherWorld, context, fails, MIB, makeAttacherWorld, mounted, sh } from "./attacher-world.js";
+import type { NodeRef } from "../../src/engines/attacher.js";
+import { hashOf } from "../../src/engines/ceph/rbd/names.js";
+import { clientKey } from "../../src/engines/ceph/rbd/records.js";
+import { type AttacherWorld, context, fails, MIB, makeAttacherWorld, mounted, NODE_ID, sh } from "./attacher-world.js";
 
 let world: AttacherWorld;
 beforeAll(() => {
@@ -124,6 +127,34 @@ describe("attach", () => {
       if (existsSync(path)) expect(readFileSync(path, "utf8")).not.toContain(key);
     }
     await attacher.detach(context(), await attacher.devices(context(), ref, identity));
+  });
+});
+
+describe("the node's client", () => {
+  const named = (ref: NodeRef) =>
+    JSON.parse(world.place.rbd("image-meta", "ls", "--format", "json", world.spec(ref)) || "{}") as Record<
+      string,
+      string
+    >;
+  const watchers = (ref: NodeRef) => {
+    const status = world.place.rbd("status", "--format", "json", world.spec(ref));
+    return (JSON.parse(status) as { watchers: { address: string }[] }).watchers.map(({ address }) => address);
+  };
+  const key = clientKey(hashOf(NODE_ID));
+
+  it("is named in the image's metadata while it has the image, for the controller to cut off, and no longer", async () => {
+    const { attacher } = world;
+    const ref = world.image("client");
+    const beside = await attacher.attach(context(), ref, true);
+    expect(named(ref)).not.toHaveProperty(key);
+    const before = watchers(ref);
+    const { identity } = await attacher.attach(context(), ref, false);
+    const client = JSON.parse(named(ref)[key] ?? "") as { nodeId: string; address: string };
+    expect(client.nodeId).toBe(NODE_ID);
+    expect(watchers(ref).filter((address) => !before.includes(address))).toEqual([client.address]);
+    await attacher.detach(context(), await attacher.devices(context(), ref, identity));
+    expect(named(ref)).not.toHaveProperty(key);
+    expect(beside.identity).toBe(identity);
   });
 });
 

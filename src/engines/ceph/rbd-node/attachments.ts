@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -13,8 +12,6 @@ const Shape = z.object({
   volumeId: z.string(),
   /** POOL/NAMESPACE/IMAGE, for people. */
   spec: z.string(),
-  /** The kernel's boot id at the time: under another one every client of that time is dead. */
-  bootId: z.string(),
   /** The address under which the cluster sees this attachment's client, with its nonce; absent when it is not certain. */
   client: z.string().optional(),
 });
@@ -34,8 +31,6 @@ export interface Attachments {
   forget(identity: string, readonly: boolean): Promise<void>;
   list(): Promise<Attachment[]>;
 }
-
-export const bootId = () => readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 
 const RECORD = "attachment.json";
 

@@ -16,6 +16,8 @@ export interface RbdImage {
   imageId: string;
   /** What the controller published, in bytes; a later expand makes the image larger. */
   sizeBytes: bigint | undefined;
+  /** It may be read and written at a certain rate alone (iops, bps): librbd sees to that by itself, from the image's metadata. */
+  limited: boolean;
 }
 
 const refuse = (message: string) => new StorageError("failed-precondition", message);
@@ -46,6 +48,7 @@ export function imageOf(ref: NodeRef): RbdImage {
   return {
     ...{ volumeId: ref.volumeId, cluster, pool: name("pool"), poolId, namespace, image: name("image"), imageId },
     sizeBytes: size === undefined ? undefined : BigInt(size),
+    limited: (context.iops ?? context.bps) !== undefined,
   };
 }
 

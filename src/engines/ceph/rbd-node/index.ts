@@ -5,9 +5,9 @@ import type { Exec } from "../../../os/exec.js";
 import type { Device, DeviceAttacher, NodeRef } from "../../attacher.js";
 import type { Context } from "../../types.js";
 import type { CephCluster } from "../cluster.js";
-import { attachments, bootId } from "./attachments.js";
+import { type Attachment, attachments } from "./attachments.js";
 import { proveDeviceBlank } from "./blank.js";
-import { releaseDeadClient } from "./dead-client.js";
+import { announceClient, newClient, releaseDeadClient, withdrawClient } from "./client.js";
 import { allocatedOf, type ImageFacts, imageFacts, readFormat, watchersOf, writeFormat } from "./facts.js";
 import { healAttachments, isMounted } from "./heal.js";
 import { identityOf, imageOf, type RbdImage, specOf } from "./image.js";
@@ -25,6 +25,7 @@ import { storageDaemon } from "./storage-daemon.js";
 
 export interface RbdAttacherOptions {
   exec: Exec;
+  nodeId: string;
   /** This attacher's own folder: one folder in it for each attachment. */
   stateDir: string;
   /** The configured cluster of that name. */
@@ -77,6 +78,7 @@ class RbdAttacher implements DeviceAttacher {
       mapped = await this.#find(identity, readonly);
     }
     if (!mapped) throw refuse(`no device of volume ${ref.volumeId} shows its image; is something else replacing it?`);
+    if (!readonly) await this.#announce(ctx, cluster, image, mapped, []);
     const sizeBytes = await this.#fit(ctx, mapped, facts.sizeBytes);
     return { device: mapped.device, readonly, identity, sizeBytes };
   }
@@ -171,9 +173,12 @@ class RbdAttacher implements DeviceAttacher {
 
   async #unmap(ctx: Context, mapped: Mapped): Promise<void> {
     const { mapper, identity, readonly } = mapped;
+    const attachment = await this.#attachments.read(identity, readonly);
     await this.#mapperOf(mapper).unmap(ctx, mapped);
-    // A dead client's address is kept until it is known whether the cluster still takes it for alive.
-    if (mapped.alive) await this.#attachments.forget(identity, readonly);
+    // A dead client is kept in mind until it is known whether the cluster still takes it for alive.
+    if (!mapped.alive) return;
+    if (attachment) await withdrawClient(ctx, this.options.cluster, this.options.nodeId, attachment);
+    await this.#attachments.forget(identity, readonly);
   }
 
   async #map(
@@ -184,27 +189,40 @@ class RbdAttacher implements DeviceAttacher {
     const prove = async () => void (await imageFacts(ctx, cluster, image));
     const wish: MapWish = { image, identity, readonly, ...facts, prove };
     const mapper = await this.#choose(ctx, wish);
-    const before = await this.#attachments.read(identity, readonly);
-    if (before) {
+    const earlier = await this.#attachments.read(identity, readonly);
+    if (earlier) {
       // What the process held is gone with it; what it left is in the way.
-      await this.#mapperOf(before.mapper).clear(ctx, identity, readonly);
-      await releaseDeadClient(ctx, cluster, image, before);
+      await this.#mapperOf(earlier.mapper).clear(ctx, identity, readonly);
+      await releaseDeadClient(ctx, cluster, image, earlier);
     }
+    const before = readonly || mapper.kind === "krbd" ? [] : await watchersOf(ctx, cluster, image);
     const { volumeId } = image;
-    const record = { mapper: mapper.kind, identity, readonly, volumeId, spec: specOf(image), bootId: bootId() };
+    const record = { mapper: mapper.kind, identity, readonly, volumeId, spec: specOf(image) };
     await this.#attachments.write(record);
     await mapper.map(ctx, wish, cluster);
-    const client = await this.#clientOf(ctx, cluster, wish);
-    if (client !== undefined) await this.#attachments.write({ ...record, client });
+    const mapped = await this.#find(identity, readonly);
+    if (mapped && !readonly) await this.#announce(ctx, cluster, image, mapped, before);
   }
 
-  /** The client that was made for the attachment, when there can be no doubt. A read-only one holds nothing. */
-  async #clientOf(ctx: Context, cluster: CephCluster, { image, identity, readonly }: MapWish) {
-    if (readonly) return undefined;
-    const mapped = await this.#find(identity, readonly);
-    if (mapped?.mapper === "krbd") return krbdClient(mapped.device);
-    const watchers = await watchersOf(ctx, cluster, image);
-    return watchers.length === 1 ? watchers[0] : undefined;
+  /** Says whose client has the image, unless it was said. A read-only one can write nothing: nobody need cut it off. */
+  async #announce(
+    ctx: Context,
+    cluster: CephCluster,
+    image: RbdImage,
+    { mapper, device, identity, readonly }: Mapped,
+    before: readonly string[],
+  ): Promise<void> {
+    const attachment: Attachment = (await this.#attachments.read(identity, readonly)) ?? {
+      ...{ mapper, identity, readonly, volumeId: image.volumeId, spec: specOf(image) },
+    };
+    if (attachment.client !== undefined) return;
+    const client = mapper === "krbd" ? await krbdClient(device) : await newClient(ctx, cluster, image, before);
+    if (client === undefined) {
+      ctx.log.warn({ volumeId: image.volumeId }, "which of the image's clients is this node's is not certain");
+      return;
+    }
+    await announceClient(ctx, cluster, specOf(image), { nodeId: this.options.nodeId, address: client, mapper });
+    await this.#attachments.write({ ...attachment, client });
   }
 
   async #choose(ctx: Context, wish: MapWish): Promise<Mapper> {

@@ -34,7 +34,8 @@ const POLL_MS = 50;
 export function krbd(exec: Exec): Mapper {
   return {
     kind: "krbd",
-    async refuses({ features }) {
+    async refuses({ features, image }) {
+      if (image.limited) return "it does not keep to iops and bps, which the volume has";
       const text = await readFile(`${BUS}/supported_features`, "utf8").catch(() => undefined);
       // Kernels before 4.11 tell nothing: the map itself is then the test.
       if (text === undefined) return undefined;
