@@ -4,8 +4,9 @@ import { MD5_BLOCK_BYTES, MD5_START, MD5_STATE_BYTES, md5Module } from "../../sr
 /** Bodies at once. Who finds no lane hashes elsewhere. */
 const LANES = 16;
 /** Of each lane: one that fills, and those that wait for a partner or for the thread. */
-const BUFFERS = 4;
-const BUFFER_BYTES = 64 * 1024;
+const BUFFERS = 3;
+/** Of a job for the thread: to wake it costs some 20 us on both sides together. */
+const BUFFER_BYTES = 256 * 1024;
 /** A lane that has so many full buffers waits no longer for the bytes of another. */
 const PATIENCE = BUFFERS - 1;
 
@@ -63,7 +64,7 @@ export interface Lane {
 
 /**
  * MD5 of several bodies in a thread of its own, two at a time: their bytes are copied into memory that is shared with it,
- * and it is told of 64 KiB of one body and as many of another as one job.
+ * and it is told of 256 KiB of one body and as many of another as one job.
  */
 export class Md5Thread {
   /** Set when the thread is gone: whoever still waits for it gets this. */

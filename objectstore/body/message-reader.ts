@@ -35,21 +35,19 @@ export class MessageReader {
     }
   }
 
-  /** The next bytes, or undefined at the end. @throws S3Error IncompleteBody */
-  async next(): Promise<Buffer | undefined> {
-    for (;;) {
-      const bytes = this.held.shift();
-      if (bytes) {
-        this.heldBytes -= bytes.length;
-        if (this.heldBytes < HELD_BYTES && this.state === "open") this.message.resume();
-        return bytes;
-      }
-      if (this.state === "ended") return undefined;
-      if (this.state === "failed") throw incompleteBody(this.cause);
-      await new Promise<void>((resolve) => {
-        this.waiting = resolve;
-      });
+  /** The next bytes, at once where some are there, or undefined at the end. @throws S3Error IncompleteBody */
+  next(): Buffer | undefined | Promise<Buffer | undefined> {
+    const bytes = this.held.shift();
+    if (bytes) {
+      this.heldBytes -= bytes.length;
+      if (this.heldBytes < HELD_BYTES && this.state === "open" && this.message.isPaused()) this.message.resume();
+      return bytes;
     }
+    if (this.state === "ended") return undefined;
+    if (this.state === "failed") throw incompleteBody(this.cause);
+    return new Promise<void>((resolve) => {
+      this.waiting = resolve;
+    }).then(() => this.next());
   }
 
   /**

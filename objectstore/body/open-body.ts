@@ -140,12 +140,18 @@ class MessageBody implements RequestBody {
   ): AsyncGenerator<Buffer, void, undefined> {
     const decoder = this.newDecoder(declared);
     let taken = 0;
-    for await (const bytes of this.raw()) {
-      for (const piece of decoder ? decoder.decode(bytes) : [bytes]) {
-        taken += piece.length;
-        if (taken > limitBytes) throw tooMuch(taken, limitBytes);
-        yield piece;
+    this.begin();
+    const reader = new MessageReader(this.request.message);
+    try {
+      for (let bytes = await reader.next(); bytes; bytes = await reader.next()) {
+        for (const piece of decoder ? decoder.decode(bytes) : [bytes]) {
+          taken += piece.length;
+          if (taken > limitBytes) throw tooMuch(taken, limitBytes);
+          yield piece;
+        }
       }
+    } finally {
+      reader.stop();
     }
     decoder?.end();
   }

@@ -1,7 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { digestsOf, runningDigests } from "../../objectstore/body/digests.js";
 import { type Lane, Md5Thread } from "../../objectstore/body/md5-thread.js";
+import { streamSource } from "../../objectstore/body/stream-source.js";
+import type { BodySource } from "../../src/engines/object-engine.js";
 
 const md5 = (bytes: Buffer): string => createHash("md5").update(bytes).digest("hex");
 const BYTES = randomBytes(8 * 2 ** 20);
@@ -111,3 +113,43 @@ describe("runningDigests", () => {
     expect(await running.finish()).toEqual(digestsOf(bytes, wanted));
   });
 });
+
+describe("a body that is hashed in the thread", () => {
+  const stream = (pieces: AsyncIterable<Buffer>) =>
+    streamSource({
+      ...{ pieces, lengthBytes: BYTES.length, algorithm: "CRC64NVME", checksum: () => undefined },
+      declared: { md5: undefined, sha256: undefined, checksum: undefined },
+    });
+  async function* all() {
+    for (let at = 0; at < BYTES.length; at += 65_536) yield BYTES.subarray(at, at + 65_536);
+  }
+  async function* failing() {
+    yield BYTES.subarray(0, 100_000);
+    throw new Error("the client is gone");
+  }
+
+  it("the engine asks for none of it, leaves early, takes all and asks for no digest, or the client goes: no lane is held", async () => {
+    const begun = vi.spyOn(Md5Thread.prototype, "begin");
+    for (let i = 0; i < 40; i++) {
+      stream(all());
+      for await (const _ of stream(all()).bytes as AsyncIterable<Buffer>) break;
+      await expect(takeAll(stream(failing()))).rejects.toThrow("the client is gone");
+      if (i % 8 === 0) await takeAll(stream(all()));
+    }
+    const source = stream(all());
+    await takeAll(source);
+    expect((await source.finish()).md5).toBe(md5(BYTES));
+    // Every one of them found a lane: there are sixteen.
+    expect(begun.mock.results.filter(({ value }) => value === undefined)).toEqual([]);
+    expect(begun.mock.results.length).toBe(40 + 40 + 5 + 1);
+    begun.mockRestore();
+  });
+
+  it("finish() before all was read: IncompleteBody", async () => {
+    await expect(stream(all()).finish()).rejects.toMatchObject({ code: "IncompleteBody" });
+  });
+});
+
+async function takeAll(source: BodySource): Promise<void> {
+  for await (const _ of source.bytes as AsyncIterable<Buffer>);
+}
