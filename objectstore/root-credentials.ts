@@ -22,15 +22,39 @@ export const rootCredentialsFile = (dataDir: string) => join(dataDir, "objects",
  * guessed, and none is made from anything else: a first start without a configured one makes a random pair, on disk before
  * this settles, and says where it lies. The secret is in that file alone, never in the log.
  *
+ * `agree`: of a store that many gateways serve. It is given this one's pair and answers the one that all use, which the file
+ * then holds.
+ *
  * @throws StorageError failed-precondition when the file is not what was written
  */
 export async function rootCredentials(options: {
   dataDir: string;
   configured: RootKeyPair | undefined;
   log: Logger;
+  agree?: ((own: PlainPair) => Promise<PlainPair>) | undefined;
 }): Promise<RootKeyPair> {
-  const { dataDir, configured, log } = options;
+  const { dataDir, configured, log, agree } = options;
   if (configured) return configured;
+  const own = await ownPair(dataDir, log);
+  if (!agree) return own;
+  const agreed = await agree({ accessKey: own.accessKey, secretKey: own.secretKey.reveal() });
+  if (agreed.accessKey === own.accessKey && agreed.secretKey === own.secretKey.reveal()) return own;
+  const path = rootCredentialsFile(dataDir);
+  await writeDurably(path, textOf(agreed));
+  log.info(`root access key ${agreed.accessKey}, as the other gateways have it; its secret is in ${path}`);
+  return { accessKey: agreed.accessKey, secretKey: new Secret(agreed.secretKey) };
+}
+
+/** The pair as it is written and sent. */
+export interface PlainPair {
+  readonly accessKey: string;
+  readonly secretKey: string;
+}
+
+const textOf = ({ accessKey, secretKey }: PlainPair): string =>
+  `${JSON.stringify({ accessKey, secretKey }, null, 2)}\n`;
+
+async function ownPair(dataDir: string, log: Logger): Promise<RootKeyPair> {
   const path = rootCredentialsFile(dataDir);
   const text = await readIfPresent(path);
   if (text !== undefined) {
@@ -43,7 +67,7 @@ export async function rootCredentials(options: {
   await fs.mkdir(join(dataDir, "objects"), { recursive: true, mode: 0o700 });
   // The folder's own entry; its content's is synced by what writes there.
   await syncFolder(dataDir);
-  await writeDurably(path, `${JSON.stringify(made, null, 2)}\n`);
+  await writeDurably(path, textOf(made));
   log.info(`root access key ${made.accessKey} made at random; its secret is in ${path}`);
   return { accessKey: made.accessKey, secretKey: new Secret(made.secretKey) };
 }

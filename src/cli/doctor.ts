@@ -2,6 +2,7 @@ import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Command } from "commander";
+import { pino } from "pino";
 import { type Config, loadConfig } from "../config/config.js";
 import { AttacherSet } from "../engines/attacher-set.js";
 import { localAttacher } from "../engines/local/attacher.js";
@@ -9,6 +10,7 @@ import { checkImages, checkIntents, checkRegistry } from "../engines/local/docto
 import { checkPoolPlace } from "../engines/local/doctor-pool.js";
 import { checkObjectStore, type StoreReport } from "../engines/local/objects/doctor.js";
 import { readRegistryCopy } from "../engines/local/registry-copy.js";
+import { checkUpstream } from "../engines/s3/doctor.js";
 import { invalid, messageOf } from "../errors/storage-error.js";
 import { count } from "../model/count.js";
 import { type Finding, lastingFindings } from "../model/finding.js";
@@ -18,6 +20,7 @@ import { listMounts } from "../os/mount.js";
 import { serverFiles } from "../runtime/server-file.js";
 import { checkCeph, checkCephPlaces } from "./doctor-ceph.js";
 import { checkNode } from "./doctor-node.js";
+import { plain } from "./objectstore-engine.js";
 import { openCephAttachers } from "./open-ceph.js";
 
 interface Report {
@@ -31,8 +34,11 @@ interface Report {
   bodies?: number;
   /** Where the config has clusters of Ceph: what is so of them. */
   ceph?: readonly string[];
+  /** Buckets upstream, where the config names an upstream. */
+  buckets?: number;
 }
 
+const SILENT = pino({ level: "silent" });
 const SECOND_LOOK_MS = 300;
 const LOOK_DEADLINE_MS = 60_000;
 
@@ -86,6 +92,7 @@ function print(report: Report, inProgress: readonly Finding[]): void {
   for (const { check, where } of inProgress) out(`in progress: ${check}  ${where}`);
   const objects =
     report.objects === undefined ? [] : [count(report.objects, "object"), count(report.bodies ?? 0, "body file")];
+  if (report.buckets !== undefined) objects.push(count(report.buckets, "upstream bucket"));
   const checked = `${[
     ...[count(report.volumes, "volume"), count(report.snapshots, "snapshot")],
     ...[count(report.loops, "loop device"), count(report.mounts, "mount"), ...objects],
@@ -119,14 +126,19 @@ async function look(config: Config, serverRuns: boolean): Promise<Report> {
   const poolUuid = contents?.poolUuid ?? "";
   const place = await checkPoolPlace({ dataDir, poolDir, poolUuid, lowSpaceRatio, mounts, loops });
   const store = await checkStore(join(dataDir, "objects"));
-  const findings = [...(await checkServerFiles(config)), ...damaged, ...(store?.findings ?? [])];
+  const upstream = config.s3Upstream && (await checkUpstream(plain(config.s3Upstream), { signal, log: SILENT }));
+  const findings = [
+    ...[...(await checkServerFiles(config)), ...damaged],
+    ...[...(store?.findings ?? []), ...(upstream?.findings ?? [])],
+  ];
   // A host of the object store alone has neither pool nor registry.
-  if (store === undefined || contents || damaged.length > 0) findings.push(...place.findings);
+  const isStoreAlone = store !== undefined || config.objectEngine === "s3";
+  if (!isStoreAlone || contents || damaged.length > 0) findings.push(...place.findings);
   if (contents) {
     findings.push(...checkRegistry(contents), ...checkIntents(contents.intents, serverRuns));
     if (place.usable)
       findings.push(...(await checkImages(poolDir, contents, new Set(loops.map((loop) => loop.identity)))));
-  } else if (damaged.length === 0 && store === undefined)
+  } else if (damaged.length === 0 && !isStoreAlone)
     findings.push(noData(dataDir, "there is no registry in it", "start granary up, which makes one"));
   const node = await checkNode({
     stateDir: join(await fs.realpath(dataDir), "node"),
@@ -145,6 +157,7 @@ async function look(config: Config, serverRuns: boolean): Promise<Report> {
     loops: node.loops,
     mounts: node.mounts,
     ...(store?.objects === undefined ? {} : { objects: store.objects, bodies: store.bodies }),
+    ...(upstream && { buckets: upstream.buckets }),
   };
 }
 

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Logger } from "pino";
+import type { PlainPair } from "../../objectstore/root-credentials.js";
 import type { Config } from "../config/config.js";
 import type { S3UpstreamConfig } from "../config/s3-upstream.js";
 import type { IdentityStore } from "../engines/identity-store.js";
@@ -27,7 +28,9 @@ export interface SupervisorEngine {
   readonly ended: Promise<Error>;
   processEnded(pid: number): void;
   /** Lines of metrics of the engine's own. */
-  metricsText(): string;
+  metricsText(timeoutMs: number): Promise<string>;
+  /** Of a store that many gateways serve: the root user's pair that all of them use. */
+  readonly agreeOnRoot?: (own: PlainPair) => Promise<PlainPair>;
   /** Does lifecycle work unless another gateway is at it. */
   alone(ctx: Context, name: string, work: (ctx: Context) => Promise<void>): Promise<void>;
   heard(news: GatewayNews): Promise<void>;
@@ -70,7 +73,7 @@ async function openLocal({ config, log, onDamaged }: SupervisorOptions): Promise
       workers: { kind: "local", dir, inlineBytes },
       ended: writer.ended,
       processEnded: (pid) => reclaim.processEnded(pid),
-      metricsText: () => stuckText(reclaim.stuck),
+      metricsText: async () => stuckText(reclaim.stuck),
       alone: (ctx, _name, work) => work(ctx),
       heard: () => Promise.resolve(),
       close,
@@ -98,7 +101,17 @@ async function openUpstream({ config, log, tell }: SupervisorOptions): Promise<S
     workers: { kind: "s3", settings },
     ended: new Promise(() => undefined),
     processEnded: () => undefined,
-    metricsText: () => "",
+    metricsText: async (timeoutMs) => {
+      const signal = AbortSignal.timeout(timeoutMs);
+      const asked = engine.probe({ signal, requestId: "metrics", log });
+      return upText(
+        await asked.then(
+          () => 1,
+          () => 0,
+        ),
+      );
+    },
+    agreeOnRoot: (own) => engine.agree(opening, "root", own),
     alone: async (ctx, name, work) => {
       if (!(await engine.alone(ctx, name, work))) log.debug(`${name}: another gateway is at it`);
     },
@@ -106,6 +119,12 @@ async function openUpstream({ config, log, tell }: SupervisorOptions): Promise<S
     close: () => engine.close(),
   };
 }
+
+const upText = (up: number) =>
+  `# HELP granary_s3_upstream_up Whether the upstream S3 service answers
+# TYPE granary_s3_upstream_up gauge
+granary_s3_upstream_up ${up}
+`;
 
 export const plain = ({ secretKey, ...rest }: S3UpstreamConfig): UpstreamPlain => ({
   ...rest,

@@ -62,13 +62,15 @@ async function serve(config: Config, _version: string): Promise<void> {
   const closing: (() => Promise<unknown>)[] = [() => claim.release()];
   try {
     if (config.crashAt !== "") crashAtStep(config.crashAt);
-    const root = await rootCredentials({ dataDir: config.dataDir, configured: config.rootCredentials, log });
     const damage = { found: 0 };
     let telling: ((news: GatewayNews) => Promise<void>) | undefined;
     const tell = async (news: GatewayNews) => telling?.(news);
     const store = await openSupervisorEngine({ config, log, tell, onDamaged: () => damage.found++ });
     closing.push(() => store.close());
     const { engine } = store;
+    const root = await rootCredentials({
+      ...{ dataDir: config.dataDir, configured: config.rootCredentials, log, agree: store.agreeOnRoot },
+    });
     const settings: GatewaySettings = {
       region: config.region,
       domains: config.domains,
@@ -171,7 +173,7 @@ async function serveMetrics(
       const { contentType, body } = await own.text();
       const here = { operations: {}, damaged: damage.found, connections: 0 };
       const requests = figuresText(addFigures([before, here, ...(await workers.ask(ASK_MS))]));
-      return { contentType, body: body + requests + store.metricsText() };
+      return { contentType, body: body + requests + (await store.metricsText(ASK_MS)) };
     },
   };
   process.on("message", (message: ParentMessage) => {

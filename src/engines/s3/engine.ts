@@ -22,6 +22,8 @@ export interface UpstreamObjectEngine extends ObjectEngine {
   readonly identities: IdentityStore;
   /** Another process of this gateway made the change. When this settles, this one knows. */
   heard(ctx: Context, change: StateChange): Promise<void>;
+  /** What the first gateway that came with something of this name came with. */
+  agree<T>(ctx: Context, name: string, own: T): Promise<T>;
   /** Does the work unless another gateway is at it. @returns whether it was done */
   alone(ctx: Context, name: string, work: (ctx: Context) => Promise<void>): Promise<boolean>;
 }
@@ -81,6 +83,14 @@ class UpstreamEngine extends UpstreamObjects implements UpstreamObjectEngine {
 
   heard(ctx: Context, change: StateChange): Promise<void> {
     return this.#state.heard(ctx, change);
+  }
+
+  async agree<T>(ctx: Context, name: string, own: T): Promise<T> {
+    const agreed = await this.#state.documents.change(ctx, `gateways/${name}`, ({ text }) => ({
+      text: text === "" ? JSON.stringify(own) : text,
+      result: text === "" ? own : (JSON.parse(text) as T),
+    }));
+    return agreed?.result ?? own;
   }
 
   alone(ctx: Context, name: string, work: (ctx: Context) => Promise<void>): Promise<boolean> {
