@@ -19,6 +19,7 @@ const inProject = (path: string) => fileURLToPath(new URL(`../../${path}`, impor
 const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const DATA = "/run/granary";
 const DEADLINE_MS = 240_000;
+const CONNECTS = 12;
 
 /** A host with a kernel of its own, in software emulation, that runs `granary node`. Its root is this machine's, read-only. */
 export interface HostVm {
@@ -57,15 +58,21 @@ export async function bootHost(name: string, config: string): Promise<HostVm> {
   const tool = vmTool();
   const machine = `${process.env.GRANARY_TEST_HOST_PREFIX ?? "granary-"}${name}`;
   const port = await freePort();
-  await started(tool, ["up", machine, `${port}:7000`]);
+  await started(tool, ["up", machine, `${port}:7000`]).catch((error: unknown) => {
+    // It may be up and slow to answer: what is run there next tells.
+    if (!(error instanceof Error) || !/did not answer/.test(error.message)) throw error;
+  });
   const sh = (script: string, input = ""): string => {
-    const full = `export ${PATH}; ${script}`;
-    const result = spawnSync(tool, ["run", machine, "--", "bash", "-c", full], {
-      ...{ encoding: "utf8", input, timeout: DEADLINE_MS, maxBuffer: 64 * 1024 ** 2 },
-    });
-    if (result.status !== 0)
-      throw new Error(`${machine}: ${script}: ${result.error ?? ""}${result.stdout}${result.stderr}`);
-    return result.stdout;
+    const command = ["run", machine, "--", "bash", "-c", `export ${PATH}; ${script}`];
+    for (let connects = 1; ; connects++) {
+      const result = spawnSync(tool, command, {
+        ...{ encoding: "utf8", input, timeout: DEADLINE_MS, maxBuffer: 64 * 1024 ** 2 },
+      });
+      if (result.status === 0) return result.stdout;
+      // ssh's own status: a machine with too much to do does not answer in time.
+      if (result.status !== 255 || connects === CONNECTS)
+        throw new Error(`${machine}: ${script}: ${result.error ?? ""}${result.stdout}${result.stderr}`);
+    }
   };
   const client = new CsiClient(`127.0.0.1:${port}`);
   const signal = async (how: "SIGSTOP" | "SIGCONT") => {
