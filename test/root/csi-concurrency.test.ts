@@ -1,7 +1,9 @@
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { bytes, type Calls, callsOf, fromVolume, MIB, mount, tool } from "./csi-requests.js";
+import { checkParallelCalls } from "./concurrency-suite.js";
+import { bytes, type Calls, callsOf, MIB, mount } from "./csi-requests.js";
+import { hangingTool, processesWith, until } from "./hanging-tool.js";
 import {
   failureOf,
   loopsUnder,
@@ -30,95 +32,10 @@ async function start(env: Record<string, string> = {}): Promise<Calls> {
   return callsOf(server.client, sandbox);
 }
 
-/** A tool in a folder that comes first in PATH: it hangs for as long as the file `hang` is there. */
-function hangingTool(name: string): { env: Record<string, string>; hang: string; begun: string; marker: string } {
-  const bin = join(sandbox.dir, "bin");
-  const [hang, begun] = [join(sandbox.dir, "hang"), join(sandbox.dir, "begun")];
-  // Distinct from any other sleep on this machine.
-  const marker = `${600 + Math.random()}`;
-  mkdirSync(bin);
-  writeFileSync(hang, "");
-  const real = tool("which", name).trim();
-  const script = `#!/bin/sh\nif [ -e ${hang} ]; then : > ${begun}; sleep ${marker}; fi\nexec ${real} "$@"\n`;
-  writeFileSync(join(bin, name), script);
-  chmodSync(join(bin, name), 0o755);
-  return { env: { PATH: `${bin}:${process.env.PATH}` }, hang, begun, marker };
-}
-
-/** Processes whose command line holds the text. */
-const processesWith = (text: string) =>
-  readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(text);
-      } catch {
-        // It ended while this looked.
-        return false;
-      }
-    });
-
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 10));
-}
-
-/** `Operation NAME has been running on KEY for N ms`. */
-const ABORTED_TELLS = /^[A-Z]\w+( .+)? has been running on .+ for \d+ ms/;
-
 describe("100 parallel calls", () => {
   it("rule 37: mixed over same and different names: one volume a name, OK or ABORTED, no lock left", async () => {
     const csi = await start();
-    const client = server?.client;
-    const NAMES = 10;
-    const names = Array.from({ length: NAMES }, (_unused, i) => `name-${i}`);
-    const expectDue = async (call: Promise<unknown>) => {
-      const failure = await failureOf(call);
-      if (failure.code === "OK") return "OK";
-      expect(failure).toEqual({ code: "ABORTED", details: expect.stringMatching(ABORTED_TELLS) as string });
-      return "ABORTED";
-    };
-    const creates = await Promise.all(
-      Array.from({ length: 100 }, (_unused, i) => expectDue(csi.create(names[i % NAMES] ?? ""))),
-    );
-    expect(creates.filter((code) => code === "OK").length).toBeGreaterThanOrEqual(NAMES);
-    expect(creates.filter((code) => code === "ABORTED").length).toBeGreaterThan(0);
-    const { entries } = (await client?.call("Controller", "ListVolumes", {})) ?? {};
-    expect(entries).toHaveLength(NAMES);
-    const ids = await Promise.all(names.map(async (name) => (await csi.create(name)).volume_id));
-    expect(new Set(ids).size).toBe(NAMES);
-
-    const mixed = await Promise.all(
-      Array.from({ length: 100 }, (_unused, i) => {
-        const id = ids[i % NAMES] ?? "";
-        const operations = [
-          () => csi.snapshot(`snapshot-${i % NAMES}`, id),
-          () => csi.expand(id, 64 * MIB),
-          () => csi.controllerPublish(id),
-          () => csi.attach({ volume_id: id, volume_context: {} }),
-          () => csi.create(`clone-${i % NAMES}`, { volume_content_source: fromVolume(id), capacity_range: null }),
-        ];
-        return expectDue((operations[Math.floor(i / NAMES) % operations.length] as () => Promise<unknown>)());
-      }),
-    );
-    expect(mixed.filter((code) => code === "OK").length).toBeGreaterThanOrEqual(NAMES);
-
-    // Every name can be operated on again, and every step taken back.
-    for (const [i, id] of ids.entries()) {
-      await csi.expand(id, 96 * MIB);
-      await csi.snapshot(`snapshot-${i}`, id);
-      const clone = await csi.create(`clone-${i}`, { volume_content_source: fromVolume(id), capacity_range: null });
-      await csi.attach({ volume_id: id, volume_context: {} });
-      await csi.detach(id);
-      await csi.remove(clone.volume_id);
-    }
-    const deletes = await Promise.all(
-      Array.from({ length: 100 }, (_unused, i) => expectDue(csi.remove(ids[i % NAMES] ?? ""))),
-    );
-    expect(deletes.filter((code) => code === "OK").length).toBeGreaterThanOrEqual(NAMES);
-    const left = await client?.call("Controller", "ListVolumes", {});
-    expect(left?.entries).toEqual([]);
-    const snapshots = await client?.call("Controller", "ListSnapshots", {});
-    expect(snapshots?.entries).toHaveLength(NAMES);
+    await checkParallelCalls({ server: server as TestServer, csi, names: 10, calls: 100 });
     expect(readdirSync(join(sandbox.poolDir, "volumes"))).toEqual([]);
     expect(mountsUnder(sandbox.dir)).toEqual([sandbox.poolDir]);
     expect(loopsUnder(sandbox.dir)).toHaveLength(1);
@@ -127,7 +44,7 @@ describe("100 parallel calls", () => {
 
 describe("NodeStageVolume", () => {
   it("rule 37: another operation on the same volume is running: ABORTED telling which, and for how long", async () => {
-    const { env, hang, begun } = hangingTool("mkfs.ext4");
+    const { env, hang, begun } = hangingTool(sandbox.dir, "mkfs.ext4");
     const csi = await start(env);
     const volume = await csi.create("busy");
     const { publish_context = {} } = await csi.controllerPublish(volume.volume_id);
@@ -152,7 +69,7 @@ describe("NodeStageVolume", () => {
   });
 
   it("a hung mkfs ends with the request's deadline, leaves no process, and the next request works", async () => {
-    const { env, hang, begun, marker } = hangingTool("mkfs.ext4");
+    const { env, hang, begun, marker } = hangingTool(sandbox.dir, "mkfs.ext4");
     const csi = await start(env);
     const volume = await csi.create("hung");
     const { publish_context = {} } = await csi.controllerPublish(volume.volume_id);
@@ -173,7 +90,7 @@ describe("NodeStageVolume", () => {
 
 describe("CreateVolume", () => {
   it("a client that goes away while its call runs leaves no lock, and its retry gets the one volume", async () => {
-    const { env, hang, begun, marker } = hangingTool("fallocate");
+    const { env, hang, begun, marker } = hangingTool(sandbox.dir, "fallocate");
     const csi = await start(env);
     const ask = { parameters: { provisioning: "thick" } };
     const client = server?.client;
