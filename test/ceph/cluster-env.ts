@@ -10,7 +10,7 @@ export interface ClusterEnv {
   /** `[v2:127.0.0.1:23300,v1:127.0.0.1:23301]` */
   monitors: string;
   rbd: { userId: string; userKey: string; pool: string };
-  fs: { userId: string; userKey: string; filesystem: string; dataPool: string };
+  fs: { userId: string; userKey: string; filesystem: string; dataPool: string; metadataPool: string };
   rgw: { endpoint: string; region: string; accessKey: string; secretKey: string };
 }
 
@@ -38,7 +38,11 @@ export function clusterEnv(): ClusterEnv {
     rbd: { userId: get("CEPH_RBD_USER_ID"), userKey: get("CEPH_RBD_USER_KEY"), pool: get("CEPH_RBD_POOL") },
     fs: {
       ...{ userId: get("CEPH_FS_USER_ID"), userKey: get("CEPH_FS_USER_KEY") },
-      ...{ filesystem: get("CEPH_FS_NAME"), dataPool: get("CEPH_FS_DATA_POOL") },
+      ...{
+        filesystem: get("CEPH_FS_NAME"),
+        dataPool: get("CEPH_FS_DATA_POOL"),
+        metadataPool: get("CEPH_FS_META_POOL"),
+      },
     },
     rgw: {
       ...{ endpoint: get("RGW_ENDPOINT"), region: get("RGW_REGION") },

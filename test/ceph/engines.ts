@@ -10,7 +10,12 @@ export interface CephEngine {
   goneId: (kind: "v" | "s" | "g") => string;
   /** What of the place is still there, by name: nothing when all was deleted. */
   stored(place: Place): string[];
-  /** Which of the engine's steps each RPC of crash-scenarios.ts takes. */
+  /** Where controllers' locks are, in RADOS: pool, namespace, and what their objects' names begin with. */
+  locks(place: Place): { pool: string; namespace: string; prefix: string };
+  /**
+   * A step of each RPC of crash-scenarios.ts that changes something: one from the middle of its work. The engine's own
+   * tests take every one.
+   */
   steps: Readonly<Record<string, readonly Step[]>>;
 }
 
@@ -30,6 +35,7 @@ export const CEPHFS: CephEngine = {
     (JSON.parse(ceph("fs", "subvolume", "ls", env.fs.filesystem, name, "--format", "json")) as { name: string }[]).map(
       (one) => one.name,
     ),
+  locks: ({ env, name }) => ({ pool: env.fs.metadataPool, namespace: `granary.${name}`, prefix: "lock." }),
   steps: {
     CreateVolume: startsWith(CEPHFS_STEPS, "cephfs-create"),
     "CreateVolume from a volume in use": startsWith(CEPHFS_STEPS, "cephfs-copy"),
