@@ -61,7 +61,8 @@ export const RBD: CephEngine = {
   steps: {
     CreateVolume: ["rbd-lock/taken", ...startsWith(RBD_STEPS, "rbd-create").filter((step) => !step.includes("source"))],
     "CreateVolume from a volume in use": startsWith(RBD_STEPS, "rbd-create"),
-    DeleteVolume: startsWith(RBD_STEPS, "rbd-delete"),
+    // One that has no snapshots is not renamed.
+    DeleteVolume: startsWith(RBD_STEPS, "rbd-delete").filter((step) => !step.endsWith("renamed")),
     ControllerExpandVolume: startsWith(RBD_STEPS, "rbd-expand"),
     ControllerPublishVolume: startsWith(RBD_STEPS, "rbd-publish"),
     ControllerUnpublishVolume: ["rbd-unpublish/recorded"],
