@@ -49,10 +49,14 @@ export function describeCrashes(engine: CephEngine): void {
       await scenario.prepare(stage);
       const dying = await world.start({ role: "controller", in: doomed, env: { GRANARY_CRASH_AT: step } });
       stage.csi = callsOf(dying.client, world.sandbox, engine.choice);
-      const { code, details } = await failureOf(scenario.act(stage));
-      expect([step, code, details]).toEqual([step, expect.stringMatching(/^(UNAVAILABLE|CANCELLED)$/), details]);
-      // By a signal, not by itself.
-      expect(await dying.ended).toBeNull();
+      try {
+        const { code, details } = await failureOf(scenario.act(stage));
+        expect([step, code, details]).toEqual([step, expect.stringMatching(/^(UNAVAILABLE|CANCELLED)$/), details]);
+        // By a signal, not by itself.
+        expect(await dying.ended).toBeNull();
+      } finally {
+        await dying.kill();
+      }
       stage.csi = alive;
       if (!waits) breakLocks(world.place, engine);
       await unlessAborted(() => scenario.act(stage));
