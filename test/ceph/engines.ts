@@ -58,6 +58,7 @@ export const RBD: CephEngine = {
       ({ name }) => `${name}, in the trash`,
     ),
   ],
+  locks: ({ env, name }) => ({ pool: env.rbd.pool, namespace: name, prefix: "granary.lock." }),
   steps: {
     CreateVolume: ["rbd-lock/taken", ...startsWith(RBD_STEPS, "rbd-create").filter((step) => !step.includes("source"))],
     "CreateVolume from a volume in use": startsWith(RBD_STEPS, "rbd-create"),
