@@ -5,7 +5,7 @@ import type { VersionChange, VersionRef } from "../object-engine.js";
 import type { Context } from "../types.js";
 import { checkRetentionChange } from "./deletes.js";
 import { type Found, findVersion, isGeneration, notFound } from "./lookup.js";
-import { isConflict, noteKey, versionNote } from "./notes.js";
+import { isConflict, noteKey, readVersionNote, versionNote } from "./notes.js";
 import { checkKey, type Place, upstreamName } from "./place.js";
 import type { VersionRecord } from "./record.js";
 
@@ -40,10 +40,15 @@ async function changed(
     if (!found) return notFound(place, ctx, bucket, key, versionId);
     if (change.generation !== undefined && !isGeneration(change.generation, found))
       throw refused("conflict", "the object has changed since it was looked at; try again");
-    checkRetentionChange(found.record, change);
-    const record = { ...changedRecord(found.record, change), modifiedMs: found.version.lastModifiedMs };
+    const base = await baseOf(place, ctx, bucket, key, found);
+    checkRetentionChange(base.record, change);
+    const modifiedMs = base.record.modifiedMs ?? found.version.lastModifiedMs;
+    const record = { ...changedRecord(base.record, change), modifiedMs };
     try {
-      await write(place, ctx, bucket, key, found, record);
+      const at = noteKey(bucket.name, key, record.generation);
+      const condition = base.noteEtag === undefined ? "new" : { etag: base.noteEtag };
+      await place.notes.write(ctx, at, versionNote(key, record), condition);
+      if (found.noteEtag === undefined) await tell(place, ctx, bucket, key, found);
       return { ...found.version, attributes: record.attributes };
     } catch (error) {
       // Another change came between: what both say holds, each on what it did not name.
@@ -53,32 +58,23 @@ async function changed(
   }
 }
 
-async function write(
-  place: Place,
-  ctx: Context,
-  bucket: Bucket,
-  key: string,
-  found: Found,
-  record: VersionRecord,
-): Promise<void> {
-  const at = noteKey(bucket.name, key, record.generation);
-  const note = versionNote(key, record);
-  if (found.noteEtag !== undefined) {
-    await place.notes.write(ctx, at, note, { etag: found.noteEtag });
-    return;
-  }
-  // One that is there and is not told of is of a change that did not come to its end: it was answered to nobody.
-  const left = await place.notes.read(ctx, at);
-  await place.notes.write(ctx, at, note, left ? { etag: left.etag } : "new");
+/**
+ * What a change is made on. A note that no tag tells of yet is another change's that is on its way, or whose gateway died:
+ * it counts, as it may have been answered by the time this one is.
+ */
+async function baseOf(place: Place, ctx: Context, bucket: Bucket, key: string, { record, noteEtag }: Found) {
+  if (noteEtag !== undefined) return { record, noteEtag };
+  const note = await readVersionNote(place.notes, ctx, bucket.name, key, record.generation);
+  return note ? { record: note.value, noteEtag: note.etag } : { record, noteEtag };
+}
+
+/** Has the version say that its record is in a note. */
+async function tell(place: Place, ctx: Context, bucket: Bucket, key: string, { version }: Found): Promise<void> {
   const body = Buffer.from("<Tagging><TagSet><Tag><Key>granary</Key><Value>noted</Value></Tag></TagSet></Tagging>");
-  const query = { tagging: "", ...(bucket.versioning === "off" ? {} : { versionId: found.version.versionId }) };
+  const query = { tagging: "", ...(bucket.versioning === "off" ? {} : { versionId: version.versionId }) };
   const headers = { "content-type": "application/xml" };
-  await place.client.run(
-    ctx,
-    { method: "PUT", bucket: upstreamName(place, bucket.name), key, query, headers, body },
-    200,
-    204,
-  );
+  const target = { method: "PUT", bucket: upstreamName(place, bucket.name), key } as const;
+  await place.client.run(ctx, { ...target, query, headers, body }, 200, 204);
 }
 
 function changedRecord(record: VersionRecord, { tags, acl, legalHold, retention }: VersionChange): VersionRecord {

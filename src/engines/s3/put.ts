@@ -30,9 +30,8 @@ export async function put(place: Place, ctx: Context, request: PutObject): Promi
   await place.marks.before(ctx, bucket, attributes);
   if (body.lengthBytes === undefined) return putUnmeasured(place, ctx, bucket, request);
   const bytes = await gathered(body, GATHERED_BYTES);
-  // Told before its body is sent where it does not hold now; decided at its end.
-  if (!bytes && isConditional(preconditions))
-    checkPreconditions(preconditions, await currentOf(place, ctx, bucket, key));
+  // Told before its body is sent, and without a lease, where it does not hold now; decided at its end.
+  if (isConditional(preconditions)) checkPreconditions(preconditions, await currentOf(place, ctx, bucket, key));
   const generation = newGeneration();
   const recordOf = ({ digest }: Whole): VersionRecord => ({
     ...{ generation, etag: null, checksum: digest.checksum, partsCount: 0, attributes },
