@@ -86,6 +86,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./migrate.js")).migrateCommand(),
   },
   {
+    name: "fence",
+    description: "take the RBD volumes of a node that is gone, and keep it from writing to them ever after",
+    load: async () => (await import("./fence.js")).fenceCommand(),
+  },
+  {
     name: "doctor",
     description:
       "look for orphans and mismatches between registry, pool, loop devices, mounts and objects; changes nothing",

@@ -9,6 +9,7 @@ import { openRbdEngine } from "../engines/ceph/rbd/index.js";
 import { rbdAttacher } from "../engines/ceph/rbd-node/index.js";
 import type { ClusterEngines } from "../engines/engine-set.js";
 import type { Exec } from "../os/exec.js";
+import { registerNodes } from "./register-nodes.js";
 
 type Where = Pick<Config, "clusters" | "dataDir">;
 
@@ -36,11 +37,13 @@ export async function openCephEngines(
 export function openCephAttachers(
   config: Where & Pick<Config, "nodeId">,
   exec: Exec,
+  log: Logger,
 ): { attachers: CephAttachers; close(): Promise<void> } | undefined {
   if (config.clusters.length === 0) return undefined;
   const stateDir = join(config.dataDir, "ceph", "node");
   const clusters = new Map(config.clusters.map((one) => [one.name, new CephCluster(one, exec, stateDir)]));
   const cluster = (name: string) => clusters.get(name);
+  const stopRegistering = registerNodes([...clusters.values()], config.nodeId, log);
   return {
     attachers: {
       clusters: [...clusters.keys()],
@@ -48,6 +51,7 @@ export function openCephAttachers(
       shared: cephfsAttacher({ exec, stateDir, cluster }),
     },
     close: async () => {
+      await stopRegistering();
       await Promise.all([...clusters.values()].map((one) => one.close()));
     },
   };

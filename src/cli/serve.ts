@@ -130,7 +130,7 @@ async function serve(role: Role, config: Config, version: string, flags: Record<
       addStreams(server, log, csi, "SnapshotMetadata", handlers.metadata, metrics.observeRpc);
     }
     if (role !== "controller") {
-      const ceph = openCephAttachers(config, run);
+      const ceph = openCephAttachers(config, run, log);
       closeCeph = both(closeCeph, async () => ceph?.close());
       const attachers = new AttacherSet(localAttacher(run, config.poolDir), ceph?.attachers);
       const node = { nodeId: config.nodeId, attachers, stateDir: `${config.dataDir}/node`, exec: run };

@@ -53,7 +53,8 @@ export const RBD: CephEngine = {
   choice: { parameters: { cluster: CLUSTER }, capability: mount() },
   goneId: (kind) => `g1-r-${kind}-${CLUSTER}.1-${HEX}-${"0".repeat(12)}`,
   stored: ({ rbd, spec }) => [
-    ...(JSON.parse(rbd("ls", "--format", "json", spec)) as string[]),
+    // The registry keeps the nodes: it is of no volume.
+    ...(JSON.parse(rbd("ls", "--format", "json", spec)) as string[]).filter((name) => name !== "granary-registry"),
     ...(JSON.parse(rbd("trash", "ls", "--all", "--format", "json", spec)) as { name: string }[]).map(
       ({ name }) => `${name}, in the trash`,
     ),

@@ -88,11 +88,21 @@ describe("publish and unpublish", () => {
     await other.delete(context(), id);
   });
 
-  it("nodes are any until one has said that it is there", async () => {
-    expect(await engine.nodeIds(context())).toBeNull();
+  it("a node is any until one has said that it is there, and those that have from then on", async () => {
+    const { id } = await engine.create(context(), spec("known"));
+    await engine.publish(context(), id, publication("anybody"));
+    await engine.unpublish(context(), id, "");
     await engine.registerNode(context(), "host-1");
     await engine.registerNode(context(), "host-1");
-    expect(await engine.nodeIds(context())).toEqual(["host-1"]);
+    expect(await failure(engine.publish(context(), id, publication("anybody")))).toMatch(/^not-found: node anybody/);
+    await other.publish(context(), id, publication("host-1"));
+    await other.registerNode(context(), "host-2");
+    await engine.unpublish(context(), id, "host-1");
+    await engine.publish(context(), id, publication("host-2"));
+    expect(await engine.fenceNode(context(), "host-1")).toEqual([]);
+    const [taken] = await other.fenceNode(context(), "host-2");
+    expect(taken).toMatchObject({ volume: { id, publications: [] }, fenced: [] });
+    await engine.delete(context(), id);
   });
 });
 

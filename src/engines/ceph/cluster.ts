@@ -141,6 +141,8 @@ export function confText(config: ClusterConfig, keyring: string): string {
     // Clients would make a log and a socket of each process in /var.
     "log_file = /dev/null",
     "admin_socket =",
+    // Clones that need no protected snapshot, and do not hold up what they were made from.
+    "rbd_default_clone_format = 2",
     // Not rbd_blocklist_expire_seconds: with any value librbd 16 asks the monitors for what they refuse, and no client that
     // died while it held an image's lock is ever followed by another.
     "",

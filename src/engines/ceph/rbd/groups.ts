@@ -7,7 +7,15 @@ import { cutTogether } from "./cut.js";
 import { isCode, type Place, unlessMissing } from "./images.js";
 import { claimImage, hashOf, makeRef, parseRef, type Ref, snapshotName } from "./names.js";
 import { decodeGroup, encodeRecord, type GroupRecord, groupKey, groupOf } from "./records.js";
-import { claimSnapshot, findSnapshot, newRecord, putSnapshot, removeSnapshot, requireSource } from "./snapshots.js";
+import {
+  claimSnapshot,
+  findSnapshot,
+  newRecord,
+  putSnapshot,
+  removeSnapshot,
+  requireSource,
+  snapshotLock,
+} from "./snapshots.js";
 import { type Found, type RbdWorld, volumeLock } from "./world.js";
 
 export interface FoundGroup {
@@ -22,7 +30,7 @@ interface Member {
   imageId: string;
 }
 
-const groupLock = (hash: string): string => `g-${hash}`;
+export const groupLock = (hash: string): string => `g-${hash}`;
 /** A member's name is its own: no snapshot of a user's has it. */
 const memberName = (groupHash: string, volumeId: string): string => `group ${groupHash} of ${volumeId}`;
 
@@ -43,7 +51,11 @@ export async function findGroupByName(world: RbdWorld, ctx: Context, name: strin
   return metadata && readGroup(place, hash, metadata);
 }
 
-function readGroup(place: Place, hash: string, metadata: Readonly<Record<string, string>>): FoundGroup | undefined {
+export function readGroup(
+  place: Place,
+  hash: string,
+  metadata: Readonly<Record<string, string>>,
+): FoundGroup | undefined {
   const prefix = groupKey("");
   const [key] = Object.keys(metadata).filter((one) => one.startsWith(prefix));
   const record = key === undefined ? undefined : decodeGroup(metadata[key], key);
@@ -62,7 +74,10 @@ export async function createGroup(
   const refs = volumeIds.map((id) => requireRef(id));
   const hash = hashOf(name);
   const home = await world.places.home(ctx);
-  const keys = [groupLock(hash), ...refs.map((ref) => volumeLock(ref.hash))];
+  const keys = [
+    groupLock(hash),
+    ...refs.flatMap((ref) => [volumeLock(ref.hash), snapshotLock(hashOf(memberName(hash, ref.id)))]),
+  ];
   return world.lock.run(ctx, home, keys, async (bounded, tail) => {
     const groupImage = await claimGroup(world, bounded, home, hash, tail);
     step("rbd-group/claimed");
@@ -70,7 +85,12 @@ export async function createGroup(
     try {
       for (const source of await Promise.all(refs.map((ref) => requireSource(world, bounded, ref)))) {
         const memberHash = hashOf(memberName(hash, source.ref.id));
-        const { id } = await claimSnapshot(world, bounded, source.place, memberHash, tail);
+        const { id } = await claimSnapshot(
+          world,
+          bounded,
+          { place: source.place, hash: memberHash, isLeftover: true },
+          tail,
+        );
         members.push({ source, hash: memberHash, imageId: id });
       }
       step("rbd-group/members-claimed");
@@ -150,20 +170,24 @@ async function claimGroup(world: RbdWorld, ctx: Context, home: Place, hash: stri
   return (await world.images.info(ctx, home, image)).id;
 }
 
+/** Everything that a group's members are changed under. */
+export const groupLocks = ({ ref, record }: FoundGroup): string[] => [
+  groupLock(ref.hash),
+  ...record.sourceVolumeIds.map((volumeId) => volumeLock(requireRef(volumeId).hash)),
+];
+
 /** Deletes a group with its members. */
 export async function deleteGroup(world: RbdWorld, ctx: Context, id: string): Promise<void> {
-  const ref = parseRef(id, "g");
-  const before = ref && (await findGroup(world, ctx, id));
+  const before = await findGroup(world, ctx, id);
   if (!before) return;
   const home = await world.places.home(ctx);
-  const volumes = before.record.sourceVolumeIds.map((volumeId) => volumeLock(requireRef(volumeId).hash));
-  await world.lock.run(ctx, home, [groupLock(ref.hash), ...volumes], async (bounded, tail) => {
+  await world.lock.run(ctx, home, groupLocks(before), async (bounded, tail) => {
     const found = await findGroup(world, bounded, id);
     if (found) await removeGroup(world, bounded, found, tail);
   });
 }
 
-async function removeGroup(world: RbdWorld, ctx: Context, { ref, place, record }: FoundGroup, tail: Tail) {
+export async function removeGroup(world: RbdWorld, ctx: Context, { ref, place, record }: FoundGroup, tail: Tail) {
   const image = claimImage("g", ref.hash);
   if (record.state === "ready") {
     const hidden = encodeRecord({ ...record, state: "deleting" });

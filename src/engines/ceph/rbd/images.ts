@@ -147,8 +147,9 @@ export class Images {
     return [...found.values()];
   }
 
+  /** Of a client that is blocklisted: by itself the tool would do that too, and for an hour, whatever was said before. */
   breakLock = (ctx: CephContext, place: Place, image: string, lockId: string, locker: string) =>
-    this.#run(ctx, ["lock", "rm", imageSpec(place, image), lockId, locker]);
+    this.#run(ctx, ["--rbd_blocklist_on_break_lock=false", "lock", "rm", imageSpec(place, image), lockId, locker]);
 
   /**
    * Where an image's snapshot may differ from an earlier one, or with "" from nothing: whole objects (4 MiB unless the

@@ -48,7 +48,7 @@ export interface RbdOptions {
   sweepMs?: number;
 }
 
-const LOCK_SECONDS = 60;
+const LOCK_SECONDS = 30;
 const SWEEP_MS = 5 * 60_000;
 const SWEEP_LIMIT_MS = 4 * 60_000;
 
@@ -92,8 +92,9 @@ export class RbdVolumeEngine implements VolumeEngine {
     checkLimits(mutable);
   }
 
-  nodeIds = (ctx: Context) => this.#world.places.nodeIds(ctx);
-  /** A node says that it can reach the cluster. Again is fine. */
+  /** Any: a volume is not bound to the nodes that are known when it is made. */
+  nodeIds = async () => null;
+  /** A node says that it can reach the cluster: from the first on, volumes are published to those alone. Again is fine. */
   registerNode = (ctx: Context, nodeId: string) => this.#world.places.registerNode(ctx, nodeId);
 
   create = (ctx: Context, spec: VolumeSpec): Promise<Volume> => createVolume(this.#world, ctx, spec);
@@ -190,6 +191,11 @@ export class RbdVolumeEngine implements VolumeEngine {
     await this.#world.lock.idle();
     await this.#world.cluster.close();
   }
+}
+
+/** A node says that it can reach the cluster: where a controller is not in the same process. */
+export function registerRbdNode(ctx: Context, cluster: CephCluster, nodeId: string): Promise<void> {
+  return new Places(cluster, new Images(cluster)).registerNode(ctx, nodeId);
 }
 
 /** Opens the engine of one cluster. It need not answer yet: calls are unavailable until it does. */

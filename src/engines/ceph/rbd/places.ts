@@ -8,6 +8,17 @@ import { hashOf, namespaceHash, REGISTRY_IMAGE } from "./names.js";
 const PoolsAnswer = z.array(z.object({ poolnum: z.number(), poolname: z.string() }));
 const PLACE_KEY = "granary.place.";
 const NODE_KEY = "granary.node.";
+const nodesIn = (registry: Record<string, string>): string[] =>
+  Object.entries(registry)
+    .filter(([key]) => key.startsWith(NODE_KEY))
+    .map(([, nodeId]) => nodeId)
+    .sort();
+
+function isNode(registry: Record<string, string>, nodeId: string): boolean {
+  const nodes = nodesIn(registry);
+  return nodes.length === 0 || nodes.includes(nodeId);
+}
+
 /** How old what one controller knows of the registry may be: another may have added to it. */
 const REGISTRY_MS = 5_000;
 
@@ -82,10 +93,15 @@ export class Places {
     await this.#write(ctx, key, nodeId);
   }
 
-  /** Null before any node has said so. */
-  async nodeIds(ctx: CephContext): Promise<string[] | null> {
-    const nodes = Object.entries(await this.#registry.get(ctx)).filter(([key]) => key.startsWith(NODE_KEY));
-    return nodes.length === 0 ? null : nodes.map(([, nodeId]) => nodeId).sort();
+  /** @throws StorageError not-found for a node that has not said so, where others have */
+  async requireNode(ctx: CephContext, nodeId: string): Promise<void> {
+    if (isNode(await this.#registry.get(ctx), nodeId)) return;
+    const registry = await this.#registry.renew(ctx);
+    if (isNode(registry, nodeId)) return;
+    throw new StorageError(
+      "not-found",
+      `node ${nodeId} is not known on Ceph cluster ${this.cluster.name}; known are ${nodesIn(registry).join(", ")}`,
+    );
   }
 
   async #known(ctx: CephContext, registry: Record<string, string>): Promise<Place[]> {

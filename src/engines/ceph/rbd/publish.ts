@@ -35,12 +35,13 @@ export async function putRecord(world: RbdWorld, ctx: Context, found: Found, rec
  * Publishes: nobody else may have it, by the record and by what the cluster shows. A client that no publication explains is
  * fenced where a node once recorded it, and else refused: it may be a person's.
  */
-export function publishVolume(
+export async function publishVolume(
   world: RbdWorld,
   ctx: Context,
   id: string,
   publication: Publication,
 ): Promise<Record<string, string>> {
+  await world.places.requireNode(ctx, publication.nodeId);
   return withVolume(world, ctx, id, async (bounded, found) => {
     const { record } = found;
     checkPublication(asVolume(found), publication);

@@ -18,7 +18,7 @@ export interface FoundSnapshot {
   record: SnapshotRecord;
 }
 
-const snapshotLock = (hash: string): string => `s-${hash}`;
+export const snapshotLock = (hash: string): string => `s-${hash}`;
 
 /** One that is being deleted too. */
 export async function findSnapshot(world: RbdWorld, ctx: Context, id: string): Promise<FoundSnapshot | undefined> {
@@ -51,7 +51,7 @@ export async function createSnapshot(world: RbdWorld, ctx: Context, name: string
   const home = await world.places.home(ctx);
   return world.lock.run(ctx, home, [snapshotLock(hash), volumeLock(volume.hash)], async (bounded, tail) => {
     const source = await requireSource(world, bounded, volume);
-    const claim = await claimSnapshot(world, bounded, source.place, hash, tail);
+    const claim = await claimSnapshot(world, bounded, { place: source.place, hash }, tail);
     const cut = snapshotName(claim.id);
     try {
       // One that is there is a dead controller's, of another moment.
@@ -107,12 +107,16 @@ export const putSnapshot = (
   record: SnapshotRecord,
 ) => world.images.setMetadata(ctx, place, claimImage("s", hash), snapshotKey(imageId), encodeRecord(record));
 
-/** The claim of a snapshot's name: made, or taken over from a dead controller. @throws StorageError already-exists */
+/**
+ * The claim of a snapshot's name: made, or taken over from a dead controller.
+ *
+ * @param isLeftover whatever has the name is a dead controller's, as that of a group that does not exist is
+ * @throws StorageError already-exists
+ */
 export async function claimSnapshot(
   world: RbdWorld,
   ctx: Context,
-  place: Place,
-  hash: string,
+  { place, hash, isLeftover = false }: { place: Place; hash: string; isLeftover?: boolean },
   tail: Tail,
 ): Promise<ImageInfo> {
   const image = claimImage("s", hash);
@@ -122,7 +126,7 @@ export async function claimSnapshot(
     if (!isCode(error, "already-exists")) throw error;
     const metadata = (await unlessMissing(world.images.metadata(ctx, place, image))) ?? {};
     const found = readSnapshot(place, hash, metadata);
-    if (found?.record.state === "ready")
+    if (found?.record.state === "ready" && !isLeftover)
       throw new StorageError("already-exists", `snapshot ${found.record.name} exists: ${found.ref.id}`, {
         cause: error,
       });
