@@ -217,6 +217,8 @@ async function killAt(scenario: Scenario, step: Step): Promise<Stage> {
   const name = `${scenario.call}-${step}`.replaceAll(/[^a-z]+/gi, "-");
   const stage: Stage = { name, volumes: [], snapshotId: "", groupId: "" };
   await scenario.prepare(stage);
+  // The child is waited for without a turn for what this process has still to give back.
+  await engine.idle();
   const [method, ...args] = scenario.cut(stage);
   const json = JSON.stringify(args, (_key, value: unknown) => (typeof value === "bigint" ? `${value}n` : value));
   const child = spawnSync(process.execPath, [CHILD, world.configPath, world.dir, step, method, json], {

@@ -186,9 +186,12 @@ export class RbdVolumeEngine implements VolumeEngine {
   /** Takes up what dead controllers left. */
   sweep = (ctx: Context): Promise<void> => sweep(this.#world, ctx);
 
+  /** Settles when nothing of what was asked is still under way: locks given back, work handed to the manager. */
+  idle = (): Promise<void> => this.#world.lock.idle();
+
   async close(): Promise<void> {
     await this.#stopSweeping();
-    await this.#world.lock.idle();
+    await this.idle();
     await this.#world.cluster.close();
   }
 }
