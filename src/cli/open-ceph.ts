@@ -33,17 +33,21 @@ export async function openCephEngines(
   return { engines: opened, close };
 }
 
-/** The node's halves for the clusters of the config; undefined where it has none. */
+/**
+ * The node's halves for the clusters of the config; undefined where it has none.
+ *
+ * @param log of a node that serves: it says to the clusters that it is there
+ */
 export function openCephAttachers(
   config: Where & Pick<Config, "nodeId">,
   exec: Exec,
-  log: Logger,
+  log?: Logger,
 ): { attachers: CephAttachers; close(): Promise<void> } | undefined {
   if (config.clusters.length === 0) return undefined;
   const stateDir = join(config.dataDir, "ceph", "node");
   const clusters = new Map(config.clusters.map((one) => [one.name, new CephCluster(one, exec, stateDir)]));
   const cluster = (name: string) => clusters.get(name);
-  const stopRegistering = registerNodes([...clusters.values()], config.nodeId, log);
+  const stopRegistering = log ? registerNodes([...clusters.values()], config.nodeId, log) : async () => {};
   return {
     attachers: {
       clusters: [...clusters.keys()],
