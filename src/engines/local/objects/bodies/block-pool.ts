@@ -1,5 +1,14 @@
 import { refused, StorageError } from "../../../../errors/storage-error.js";
-import { CHUNK_BYTES, HASH_BYTES, HEADER_BYTES, HEADER_HASH_AT, HEADER_INDEX, TRAILER_BYTES } from "./format.js";
+import {
+  CHUNK_BYTES,
+  FRAME_BYTES,
+  HASH_BYTES,
+  HEADER_BYTES,
+  HEADER_HASH_AT,
+  HEADER_INDEX,
+  PAGE_BYTES,
+  TRAILER_BYTES,
+} from "./format.js";
 import { HashedMemory } from "./hashed-memory.js";
 import type { BodyId } from "./types.js";
 
@@ -15,9 +24,14 @@ export interface BlockPoolOptions {
   readonly waitMs?: number;
 }
 
-/** A piece of the pool's memory: a header, chunks that lie behind each other, and their trailers. */
+/**
+ * A piece of the pool's memory. For reads: chunks that lie behind each other, so that they go on as one, a header, and the
+ * chunks' trailers. For writes: `image`, in which all lies as in the file.
+ */
 export interface Block {
   readonly chunks: number;
+  /** All of it, from a page's boundary on: room for the rest of a page, a header, and as many frames as it has chunks. */
+  readonly image: Buffer;
   readonly header: Buffer;
   /** All chunks as one Buffer. */
   readonly data: Buffer;
@@ -85,10 +99,11 @@ export class BlockPool {
     } else (block.chunks > 1 ? this.#large : this.#small).free.push(block);
   }
 
-  /** Writes the trailer of a block's chunk, which holds `length` bytes. */
-  seal(block: Block, i: number, length: number, bodyId: BodyId, index: number): void {
-    this.#memory.seal(block.at.data + i * CHUNK_BYTES, length, bodyId, index, block.at.trailers + i * TRAILER_BYTES);
-    (block.pieces[2 * i + 1] as Buffer).fill(0, HASH_BYTES);
+  /** Writes the trailer of the chunk that lies at image[at], `length` bytes, behind it. */
+  seal({ image, at: { data: start } }: Block, at: number, length: number, bodyId: BodyId, index: number): void {
+    const trailer = at + length;
+    this.#memory.seal(start + at, length, bodyId, index, start + trailer);
+    image.fill(0, trailer + HASH_BYTES, trailer + TRAILER_BYTES);
   }
 
   /** The trailer is this chunk's of this body, and the chunk's bytes are what it was made of. */
@@ -99,8 +114,9 @@ export class BlockPool {
     return this.#memory.check(data + i * CHUNK_BYTES, length, bodyId, index, trailers + i * TRAILER_BYTES);
   }
 
-  sealHeader({ at }: Block, bodyId: BodyId): void {
-    this.#memory.seal(at.header, HEADER_HASH_AT, bodyId, HEADER_INDEX, at.header + HEADER_HASH_AT);
+  /** Of the header that lies at the image's start. */
+  sealHeader({ at: { data: start } }: Block, bodyId: BodyId): void {
+    this.#memory.seal(start, HEADER_HASH_AT, bodyId, HEADER_INDEX, start + HEADER_HASH_AT);
   }
 
   headerIntact({ at }: Block, bodyId: BodyId): boolean {
@@ -150,14 +166,15 @@ export class BlockPool {
       pieces.push(this.#memory.view(at.data + i * CHUNK_BYTES, CHUNK_BYTES));
       pieces.push(this.#memory.view(at.trailers + i * TRAILER_BYTES, TRAILER_BYTES));
     }
-    const whole = this.#memory.view(at.data, chunks * CHUNK_BYTES);
-    return { chunks, header: this.#memory.view(at.header, HEADER_BYTES), data: whole, pieces, at };
+    const data = this.#memory.view(start, chunks * CHUNK_BYTES);
+    const image = this.#memory.view(start, strideOf(chunks));
+    return { chunks, image, header: this.#memory.view(at.header, HEADER_BYTES), data, pieces, at };
   }
 }
 
 const takenOf = (size: SizeClass): number => size.made - size.free.length;
 
 function strideOf(chunks: number): number {
-  const bytes = chunks * (CHUNK_BYTES + TRAILER_BYTES) + HEADER_BYTES;
-  return Math.ceil(bytes / 4096) * 4096;
+  const bytes = PAGE_BYTES + HEADER_BYTES + chunks * FRAME_BYTES;
+  return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
 }

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import { StorageError } from "../../../../errors/storage-error.js";
 import type { BodyDigest, BodySource } from "../../../object-engine.js";
 import { BlockPool } from "./block-pool.js";
+import { DirectWrites } from "./body-file.js";
 import { BodyReader } from "./body-reader.js";
 import { BodyWriter, EarlySyncs } from "./body-writer.js";
 import { diskFailure } from "./disk.js";
@@ -43,6 +44,7 @@ class FileBodyStore implements BodyStore {
   readonly #folders: GenerationFolders;
   readonly #pace: ReadPace;
   readonly #earlySyncs = new EarlySyncs();
+  readonly #direct = new DirectWrites();
   readonly #writing = new Set<Promise<unknown>>();
 
   constructor(options: BodyStoreOptions) {
@@ -99,7 +101,7 @@ class FileBodyStore implements BodyStore {
     const { folder, bodyId } = await this.#folders.takeSlot();
     const { signal, relaxed = false } = options;
     const path = bodyPath(this.#options.dir, bodyId);
-    const shared = { pool: this.#pool, space: this.#space, earlySyncs: this.#earlySyncs };
+    const shared = { pool: this.#pool, space: this.#space, earlySyncs: this.#earlySyncs, direct: this.#direct };
     const parts = { ...shared, folder, bodyId, path, signal, relaxed };
     const writer = new BodyWriter(parts, source.lengthBytes);
     let clearing: Promise<void> | undefined;

@@ -1,15 +1,21 @@
-import { closeSync } from "node:fs";
 import { invalid, StorageError } from "../../../../errors/storage-error.js";
 import { step } from "../../../../runtime/steps.js";
 import type { BodyDigest, BodySource } from "../../../object-engine.js";
-import type { Block, BlockPool } from "./block-pool.js";
-import { openFile, syncData, writePieces } from "./disk.js";
-import { CHUNK_BYTES, chunksOf, frameAt, writeHeader } from "./format.js";
+import type { BlockPool } from "./block-pool.js";
+import { BodyFile, type DirectWrites } from "./body-file.js";
+import { FileStretch } from "./file-stretch.js";
+import { chunksOf, frameAt, PAGE_BYTES } from "./format.js";
 import type { FreeSpace } from "./free-space.js";
 import type { GenerationFolder } from "./generation-folders.js";
 import type { BodyId } from "./types.js";
 
-/** A large body is synced on its way too, each time that it has grown by so much: the disk works while the client sends. */
+/**
+ * From this length on a body goes past the page cache: copying it there, and writing it back from there, costs more than
+ * a wait for the disk at each block (docs/decisions/016).
+ */
+const DIRECT_BYTES = 1024 ** 2;
+
+/** A large body that goes through the page cache is synced on its way too, each time that it has grown by so much: the disk works while the client sends. */
 const EARLY_SYNC_BYTES = 8 * 1024 ** 2;
 
 /** How many such syncs run at once in a process: each takes a thread, and the last sync of a body must find one. */
@@ -17,10 +23,10 @@ export class EarlySyncs {
   #free = 2;
 
   /** Undefined: not now. */
-  start(fd: number): Promise<void> | undefined {
+  start(file: BodyFile): Promise<void> | undefined {
     if (this.#free === 0) return undefined;
     this.#free--;
-    return syncData(fd).finally(() => {
+    return file.sync().finally(() => {
       this.#free++;
     });
   }
@@ -28,6 +34,7 @@ export class EarlySyncs {
 
 export interface BodyWriterParts {
   readonly earlySyncs: EarlySyncs;
+  readonly direct: DirectWrites;
   readonly pool: BlockPool;
   readonly space: FreeSpace;
   readonly folder: GenerationFolder;
@@ -44,12 +51,12 @@ export interface BodyWriterParts {
 export class BodyWriter {
   readonly #parts: BodyWriterParts;
   readonly #expectedBytes: number | undefined;
-  #fd: Promise<number> | undefined;
-  #block: Block | undefined;
-  /** Bytes in #block. */
-  #filled = 0;
-  /** The index of #block's first chunk. */
-  #firstChunk = 0;
+  #file: Promise<BodyFile> | undefined;
+  #stretch: FileStretch | undefined;
+  /** Of the file, what the stretch before left over: less than a page. */
+  #rest = Buffer.alloc(0);
+  /** The index of the first chunk behind the stretches that the disk was given. */
+  #nextChunk = 0;
   #sizeBytes = 0;
   /** The newest call of the disk: each begins after the one before has ended. */
   #disk: Promise<unknown> = Promise.resolve();
@@ -65,15 +72,21 @@ export class BodyWriter {
 
   /** Settles when everything is on disk and the file is closed. After a failure, call abandon(). */
   async run(source: BodySource): Promise<{ sizeBytes: number; digest: BodyDigest }> {
-    this.#fd = openFile(this.#parts.path, "wx");
+    const isDirect = !this.#parts.relaxed && (this.#expectedBytes ?? 0) >= DIRECT_BYTES;
+    this.#file = BodyFile.create(this.#parts.path, isDirect ? this.#parts.direct : undefined);
     this.#then(async () => {
-      await this.#fd;
+      await this.#file;
       step("object-body/created");
     });
     if (Buffer.isBuffer(source.bytes)) await this.#append(source.bytes);
-    else for await (const piece of source.bytes) await this.#append(piece);
+    else {
+      for await (const piece of source.bytes) {
+        const wait = this.#append(piece);
+        if (wait) await wait;
+      }
+    }
     this.#checkEnd();
-    await this.#flush();
+    await this.#writeEnd();
     step("object-body/written");
     const [digest] = await Promise.all([source.finish(), this.#settleOnDisk()]);
     step("object-body/synced");
@@ -91,34 +104,45 @@ export class BodyWriter {
     this.#state = "abandoned";
     await this.#disk.catch(() => undefined);
     await this.#earlySync?.catch(() => undefined);
-    if (this.#block !== undefined) this.#parts.pool.release(this.#block);
-    this.#block = undefined;
+    if (this.#stretch !== undefined) this.#parts.pool.release(this.#stretch.block);
+    this.#stretch = undefined;
     await this.#closeFile().catch(() => undefined);
     return true;
   }
 
-  async #append(piece: Buffer): Promise<void> {
+  /** A promise where it has to wait for memory or the disk. */
+  #append(piece: Buffer): void | Promise<void> {
     this.#checkAlive();
     this.#sizeBytes += piece.length;
     if (this.#expectedBytes !== undefined && this.#sizeBytes > this.#expectedBytes)
       throw invalid(`the body has more than the ${this.#expectedBytes} bytes that were declared`);
-    for (let at = 0; at < piece.length; ) {
-      const block = this.#block ?? (await this.#takeBlock(piece.length - at));
-      const inChunk = this.#filled % CHUNK_BYTES;
-      const bytes = Math.min(piece.length - at, CHUNK_BYTES - inChunk);
-      piece.copy(block.data, this.#filled, at, at + bytes);
-      at += bytes;
-      this.#filled += bytes;
-      if (inChunk + bytes === CHUNK_BYTES) this.#seal(block, CHUNK_BYTES);
-      if (this.#filled === block.data.length) await this.#flush();
+    const at = this.#stretch === undefined ? 0 : this.#fill(this.#stretch, piece, 0);
+    if (at < piece.length || this.#stretch?.isFull) return this.#appendRest(piece, at);
+  }
+
+  async #appendRest(piece: Buffer, from: number): Promise<void> {
+    for (let at = from; ; ) {
+      // The last stretch takes what is left of its last page along.
+      const isLast = at === piece.length && this.#sizeBytes === this.#expectedBytes;
+      if (this.#stretch?.isFull) await this.#write(this.#stretch, isLast ? this.#stretch.bytes : this.#stretch.pages);
+      if (at === piece.length) return;
+      at = this.#fill(this.#stretch ?? (await this.#begin(piece.length - at)), piece, at);
     }
   }
 
-  async #takeBlock(atHandBytes: number): Promise<Block> {
-    const { pool, signal } = this.#parts;
+  /** Copies as much of piece[from...] as there is room for. @returns where in the piece it ended */
+  #fill(stretch: FileStretch, piece: Buffer, from: number): number {
+    let at = from;
+    while (at < piece.length && !stretch.isFull) at += stretch.add(piece, at);
+    return at;
+  }
+
+  /** A stretch for what is at hand and what is to come. */
+  async #begin(atHandBytes: number): Promise<FileStretch> {
+    const { pool, signal, bodyId } = this.#parts;
     const restBytes = (this.#expectedBytes ?? Number.POSITIVE_INFINITY) - (this.#sizeBytes - atHandBytes);
     const chunks = chunksOf(Math.max(restBytes, atHandBytes));
-    let block = pool.tryTake(chunks, this.#firstChunk > 0);
+    let block = pool.tryTake(chunks, this.#nextChunk > 0);
     if (block === undefined) {
       // Whoever waits holds no block.
       await this.#disk;
@@ -126,55 +150,43 @@ export class BodyWriter {
     }
     if (this.#state === "abandoned") pool.release(block);
     this.#checkAlive();
-    this.#block = block;
-    return block;
+    this.#stretch = new FileStretch(pool, block, bodyId, this.#nextChunk, this.#rest);
+    return this.#stretch;
   }
 
-  /** The chunk that was filled last has so many bytes. */
-  #seal(block: Block, length: number): void {
-    const i = Math.ceil(this.#filled / CHUNK_BYTES) - 1;
-    this.#parts.pool.seal(block, i, length, this.#parts.bodyId, this.#firstChunk + i);
+  /** What is left at the body's end. An empty body is its header alone. */
+  async #writeEnd(): Promise<void> {
+    if (this.#stretch === undefined && this.#nextChunk > 0 && this.#rest.length === 0) return;
+    const stretch = this.#stretch ?? (await this.#begin(0));
+    stretch.endChunk();
+    await this.#write(stretch, stretch.bytes);
   }
 
-  /** Hands #block to the disk; settles when the disk has taken the one before it. */
-  async #flush(): Promise<void> {
-    if (this.#filled % CHUNK_BYTES > 0) this.#seal(this.#block as Block, this.#filled % CHUNK_BYTES);
-    const { pool, space, bodyId } = this.#parts;
-    const isFirst = this.#firstChunk === 0;
-    // An empty body is its header alone.
-    const block = this.#block ?? (isFirst ? await this.#takeBlock(0) : undefined);
-    if (block === undefined) return;
-    const filled = this.#filled;
-    if (space.spend(filled)) await space.require(0);
+  /** Hands the stretch to the disk, which writes `bytes` of it now; settles when the disk has taken the one before it. */
+  async #write(stretch: FileStretch, bytes: Buffer): Promise<void> {
+    const { pool, space } = this.#parts;
+    if (space.spend(bytes.length)) await space.require(0);
     await this.#disk;
     this.#checkAlive();
-    const chunks = chunksOf(filled);
-    const pieces = block.pieces.slice(0, 2 * chunks);
-    if (filled % CHUNK_BYTES > 0) pieces[2 * chunks - 2] = block.data.subarray((chunks - 1) * CHUNK_BYTES, filled);
-    if (isFirst) {
-      writeHeader(block.header, bodyId);
-      pool.sealHeader(block, bodyId);
-      pieces.unshift(block.header);
-    }
-    const position = isFirst ? 0 : frameAt(this.#firstChunk);
-    this.#block = undefined;
-    this.#filled = 0;
-    this.#firstChunk += chunks;
+    const position = pageOf(this.#nextChunk);
+    this.#rest = Buffer.from(stretch.bytes.subarray(bytes.length));
+    this.#nextChunk = stretch.nextChunk;
+    this.#stretch = undefined;
     this.#then(async () => {
-      const fd = await (this.#fd as Promise<number>);
+      const file = await (this.#file as Promise<BodyFile>);
       try {
-        await writePieces(fd, pieces, position);
+        await file.write(bytes, position);
       } finally {
-        pool.release(block);
+        pool.release(stretch.block);
       }
-      this.#syncEarly(fd, position);
+      this.#syncEarly(file, position);
     });
   }
 
-  #syncEarly(fd: number, writtenBytes: number): void {
-    if (this.#parts.relaxed || this.#earlySync !== undefined || writtenBytes < this.#syncedBytes + EARLY_SYNC_BYTES)
-      return;
-    const sync = this.#parts.earlySyncs.start(fd);
+  #syncEarly(file: BodyFile, writtenBytes: number): void {
+    if (this.#parts.relaxed || file.isDirect || this.#earlySync !== undefined) return;
+    if (writtenBytes < this.#syncedBytes + EARLY_SYNC_BYTES) return;
+    const sync = this.#parts.earlySyncs.start(file);
     if (sync === undefined) return;
     this.#syncedBytes = writtenBytes;
     this.#earlySync = sync.then(() => {
@@ -186,17 +198,17 @@ export class BodyWriter {
   async #settleOnDisk(): Promise<void> {
     const { folder, relaxed } = this.#parts;
     await this.#disk;
-    const fd = await (this.#fd as Promise<number>);
+    const file = await (this.#file as Promise<BodyFile>);
     this.#checkAlive();
-    if (!relaxed) this.#then(() => Promise.all([this.#earlySync, syncData(fd), folder.sync()]));
+    if (!relaxed) this.#then(() => Promise.all([this.#earlySync, file.sync(), folder.sync()]));
     this.#then(() => this.#closeFile());
     await this.#disk;
   }
 
   async #closeFile(): Promise<void> {
-    const fd = this.#fd;
-    this.#fd = undefined;
-    if (fd !== undefined) closeSync(await fd);
+    const file = this.#file;
+    this.#file = undefined;
+    (await file)?.close();
   }
 
   /** Its failure is told to whoever awaits #disk next. */
@@ -216,3 +228,6 @@ export class BodyWriter {
       throw new StorageError("cancelled", "the request ended before its body was stored");
   }
 }
+
+/** Where the page begins in which a chunk's frame begins; a body's first stretch begins with its header. */
+const pageOf = (chunk: number): number => (chunk === 0 ? 0 : frameAt(chunk) - (frameAt(chunk) % PAGE_BYTES));

@@ -3,7 +3,7 @@
  * closed with closeSync: it waits for no disk, as a file's bytes are synced before and it is unlinked after, and a trip to
  * another thread costs 25 us.
  */
-import { fdatasync, fsync, open, openSync, readv, readvSync, unlink, writev } from "node:fs";
+import { constants, fdatasync, fsync, open, openSync, readv, readvSync, unlink, write } from "node:fs";
 import { messageOf, refused, StorageError } from "../../../../errors/storage-error.js";
 
 /** Of errors of the system alone: others have codes of their own, like those of a gateway. */
@@ -13,6 +13,8 @@ function codeOf(error: unknown): string {
 }
 
 export const isMissing = (error: unknown): boolean => codeOf(error) === "ENOENT";
+/** Of a write past the page cache: this file system has none, or asks for more than memory and place that are page-aligned. */
+export const isRefusedAsDirect = (error: unknown): boolean => codeOf(error) === "EINVAL";
 export const isTaken = (error: unknown): boolean => codeOf(error) === "EEXIST";
 
 /** What a failure of the disk means to the caller. `doing` goes on from "while": `writing body 12`. */
@@ -45,7 +47,10 @@ export function diskFailure(error: unknown, doing: string): Error {
   }
 }
 
-export const openFile = (path: string, flags: string): Promise<number> =>
+/** To write past the page cache. */
+export const DIRECT = constants.O_WRONLY | constants.O_DIRECT;
+
+export const openFile = (path: string, flags: string | number): Promise<number> =>
   new Promise((resolve, reject) => open(path, flags, 0o600, (error, fd) => (error ? reject(error) : resolve(fd))));
 
 export const openToRead = (path: string): number => openSync(path, "r");
@@ -62,31 +67,6 @@ export const removeFile = (path: string): Promise<void> =>
     unlink(path, (error) => (error && error.code !== "ENOENT" ? reject(error) : resolve())),
   );
 
-type Vectored = (
-  fd: number,
-  pieces: readonly NodeJS.ArrayBufferView[],
-  position: number,
-  done: (error: NodeJS.ErrnoException | null, bytes: number) => void,
-) => void;
-
-/** Repeats a call that moved less than all: settles with what was moved, which is less only where `call` moved nothing. */
-function whole(call: Vectored, fd: number, pieces: readonly Buffer[], position: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    let wanted = 0;
-    for (const piece of pieces) wanted += piece.length;
-    let moved = 0;
-    const again = (rest: readonly Buffer[]) =>
-      call(fd, rest, position + moved, (error, bytes) => {
-        if (error) return reject(error);
-        moved += bytes;
-        if (bytes === 0 || moved === wanted) resolve(moved);
-        else again(behind(rest, bytes));
-      });
-    if (wanted === 0) resolve(0);
-    else again(pieces);
-  });
-}
-
 function behind(pieces: readonly Buffer[], bytes: number): Buffer[] {
   let skip = bytes;
   const rest: Buffer[] = [];
@@ -99,7 +79,20 @@ function behind(pieces: readonly Buffer[], bytes: number): Buffer[] {
 
 /** Fills the pieces from the file; settles with less than all at its end. */
 export const readPieces = (fd: number, pieces: readonly Buffer[], position: number): Promise<number> =>
-  whole(readv, fd, pieces, position);
+  new Promise((resolve, reject) => {
+    let wanted = 0;
+    for (const piece of pieces) wanted += piece.length;
+    let moved = 0;
+    const again = (rest: readonly Buffer[]) =>
+      readv(fd, rest, position + moved, (error, bytes) => {
+        if (error) return reject(error);
+        moved += bytes;
+        if (bytes === 0 || moved === wanted) resolve(moved);
+        else again(behind(rest, bytes));
+      });
+    if (wanted === 0) resolve(0);
+    else again(pieces);
+  });
 
 /** The same, and at once. */
 export function readPiecesNow(fd: number, pieces: readonly Buffer[], position: number): number {
@@ -113,8 +106,17 @@ export function readPiecesNow(fd: number, pieces: readonly Buffer[], position: n
   return moved;
 }
 
-export async function writePieces(fd: number, pieces: readonly Buffer[], position: number): Promise<void> {
-  let wanted = 0;
-  for (const piece of pieces) wanted += piece.length;
-  if ((await whole(writev, fd, pieces, position)) < wanted) throw new Error("the disk took no more bytes");
-}
+/** All of the bytes, from `position` on. */
+export const writeAll = (fd: number, bytes: Buffer, position: number): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const again = (from: number) => {
+      write(fd, bytes, from, bytes.length - from, position + from, (error, written) => {
+        if (error) reject(error);
+        else if (from + written === bytes.length) resolve();
+        else if (written === 0) reject(new Error("the disk took no more bytes"));
+        else again(from + written);
+      });
+    };
+    if (bytes.length === 0) resolve();
+    else again(0);
+  });

@@ -15,6 +15,9 @@ export const HASH_BYTES = 8;
 export const CHUNK_BYTES = 64 * 1024;
 export const FRAME_BYTES = CHUNK_BYTES + TRAILER_BYTES;
 
+/** What a disk writes at once, and memory and place of a write past the page cache are multiples of. */
+export const PAGE_BYTES = 4096;
+
 /** The index that seeds the header's own hash; no chunk has it. */
 export const HEADER_INDEX = 0xffff_ffff;
 export const HEADER_HASH_AT = HEADER_BYTES - HASH_BYTES;
