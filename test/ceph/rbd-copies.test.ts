@@ -20,7 +20,13 @@ beforeAll(async () => {
   world = makeRbdWorld();
   engine = await world.open();
 });
-afterAll(() => world.remove());
+afterAll(() => {
+  for (const { kill } of writers) kill();
+  return world.remove();
+});
+
+/** Ended with the tests, however those end. */
+const writers: { kill(): void }[] = [];
 
 const at = (volume: Volume) => `${world.place.spec}/${volume.context?.image}`;
 /** Writes so many bytes of random data at the start of an image, as a client of it does. */
@@ -217,10 +223,12 @@ function startWriter(image: string) {
   const ended = new Promise<number | null>((resolve) =>
     child.on("exit", (code, signal) => resolve(signal ? -1 : code)),
   );
-  return {
+  const writer = {
     started,
     ended,
     isRunning: () => child.exitCode === null && child.signalCode === null,
     kill: () => void child.kill("SIGKILL"),
   };
+  writers.push(writer);
+  return writer;
 }
