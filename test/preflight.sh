@@ -30,9 +30,6 @@ else
   if [[ ${1-} == bench ]]; then need fio fio; fi
 fi
 
-# The S3 clients that test/s3 runs: those that cannot be had are left out and counted (test/run.mjs).
-if [[ ${npm_lifecycle_event-} == pretest ]]; then bash "$(dirname "$0")/s3/preflight.sh"; fi
-
 if ((${#missing[@]} == 0)); then exit 0; fi
 
 install="apt-get update && apt-get install -y --no-install-recommends ${packages[*]}"
