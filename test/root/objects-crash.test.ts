@@ -1,4 +1,3 @@
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { checkObjectStore } from "../../src/engines/local/objects/doctor.js";
@@ -26,8 +25,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   client.close();
-  await server.kill();
-  await server.remove();
+  await server.discard();
   removeSandbox(sandbox);
 });
 
@@ -47,8 +45,7 @@ async function start(crashAt = ""): Promise<void> {
 
 async function end(): Promise<void> {
   client.close();
-  await server.kill();
-  rmSync(server.dir, { recursive: true, force: true });
+  await server.discard();
 }
 
 /** Metadata and files agree, nothing is left over, and nobody else's object was touched. */

@@ -35,8 +35,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   client.close();
-  await server.kill();
-  await server.remove();
+  await server.discard();
   removeSandbox(sandbox);
 });
 
@@ -116,8 +115,7 @@ describe("one bit that flips on the disk", () => {
 
   it("in a small object: 500, and it is counted", async () => {
     client.close();
-    await server.stop();
-    rmSync(server.dir, { recursive: true, force: true });
+    await server.remove();
     expect(flipBehind(join(server.dataDir, "objects", "meta", "data.mdb"), inline.subarray(1000, 1064))).toBe(true);
     await start();
     await expect(client.get("bucket", "inline")).rejects.toMatchObject({ status: 500, code: "InternalError" });

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { rmSync, statfsSync, truncateSync } from "node:fs";
+import { statfsSync, truncateSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type S3Server, startS3 } from "../s3/harness.js";
@@ -27,8 +27,7 @@ afterEach(async () => {
   // A process that waits for a frozen disk cannot be killed.
   spawnSync("fsfreeze", ["--unfreeze", disk.mounted]);
   client.close();
-  await server.kill();
-  await server.remove();
+  await server.discard();
   removeSandbox(sandbox);
 });
 
@@ -40,8 +39,7 @@ async function start(env: Record<string, string> = {}): Promise<void> {
 /** Ends the server by force, mounts the disk anew, and starts another. */
 async function again(between: () => unknown = () => undefined, env: Record<string, string> = {}): Promise<void> {
   client.close();
-  await server.kill();
-  rmSync(server.dir, { recursive: true, force: true });
+  await server.discard();
   disk.unmount();
   between();
   disk.mount();

@@ -29,8 +29,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   client.close();
-  await server.kill();
-  await server.remove();
+  await server.discard();
   removeSandbox(sandbox);
 });
 
@@ -66,8 +65,7 @@ async function powerFails(
     await look({ client: otherClient, server: other, ledger: told });
   } finally {
     otherClient.close();
-    await other.kill();
-    rmSync(other.dir, { recursive: true, force: true });
+    await other.discard();
     copy.unmount();
     unlinkSync(copy.image);
   }

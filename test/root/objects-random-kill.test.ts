@@ -1,4 +1,3 @@
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { checkObjectStore } from "../../src/engines/local/objects/doctor.js";
@@ -25,8 +24,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   client.close();
-  await server.kill();
-  await server.remove();
+  await server.discard();
   removeSandbox(sandbox);
 });
 
@@ -38,9 +36,8 @@ async function start(port = 0): Promise<void> {
 }
 
 async function killed(): Promise<void> {
-  await server.kill();
+  await server.discard();
   client.close();
-  rmSync(server.dir, { recursive: true, force: true });
 }
 
 /** Usages and references are what they are counted anew, and every file is some metadata's. */

@@ -6,6 +6,7 @@ import { request as httpsRequest } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { afterAll } from "vitest";
 import { findObjectStore, serverFiles } from "../../src/runtime/server-file.js";
 import { isUpstream, testUpstream } from "./upstream-engine.js";
 
@@ -52,14 +53,34 @@ export interface S3Server {
   stop(): Promise<number | null>;
   /** SIGKILL of the server and all its workers. */
   kill(): Promise<void>;
+  /** The same, and `dir` goes: a data dir that was given stays, for the next to start on. */
+  discard(): Promise<void>;
   /** Stops it and removes its folders. */
   remove(): Promise<void>;
   readonly ended: Promise<number | null>;
 }
 
+/** Folders of servers that nobody has removed yet, with what runs there. */
+const left = new Map<string, ChildProcess | undefined>();
+
+/** After a file's other hooks, which are newer: where one failed, or a test did, neither a process nor a folder is left. */
+afterAll(() => {
+  for (const [dir, child] of left) {
+    if (child?.exitCode === null && child.pid !== undefined)
+      for (const pid of [...childrenOf(child.pid), child.pid]) tryKill(pid);
+    rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  }
+});
+
+function removeDir(dir: string): void {
+  rmSync(dir, { recursive: true, force: true });
+  left.delete(dir);
+}
+
 /** Starts a server on a free port; settled once it is ready. */
 export async function startS3(options: S3ServerOptions = {}): Promise<S3Server> {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), "granary-s3-")));
+  left.set(dir, undefined);
   const dataDir = options.dataDir ?? join(dir, "data");
   const upstream = testUpstream(dataDir);
   const https = options.https ?? false;
@@ -83,13 +104,19 @@ export async function startS3(options: S3ServerOptions = {}): Promise<S3Server> 
     },
   });
   closeSync(output);
+  left.set(dir, child);
   const log = () => readFileSync(logFile, "utf8");
   const process_ = watched(child);
   const endpoint = await untilReady(dataDir, child, process_, log).catch((error: unknown) => {
-    rmSync(dir, { recursive: true, force: true });
+    removeDir(dir);
     throw error;
   });
   const stop = () => process_.end("SIGTERM");
+  const kill = async () => {
+    const workers = childrenOf(child.pid ?? 0);
+    await process_.end("SIGKILL");
+    for (const pid of workers) tryKill(pid);
+  };
   return {
     ...{ dataDir, dir, endpoint, https, log, stop, ...credentials },
     accessKey: options.env?.GRANARY_ROOT_ACCESS_KEY ?? credentials.accessKey,
@@ -100,15 +127,15 @@ export async function startS3(options: S3ServerOptions = {}): Promise<S3Server> 
     pid: child.pid ?? 0,
     ended: process_.ended,
     granary: (...words) => granary([...words, "--data-dir", dataDir]),
-    kill: async () => {
-      const workers = childrenOf(child.pid ?? 0);
-      await process_.end("SIGKILL");
-      for (const pid of workers) tryKill(pid);
+    kill,
+    discard: async () => {
+      await kill();
+      removeDir(dir);
     },
     remove: async () => {
       await stop();
       if (options.dataDir === undefined) await upstream.remove();
-      rmSync(dir, { recursive: true, force: true });
+      removeDir(dir);
     },
   };
 }
