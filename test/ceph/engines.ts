@@ -8,7 +8,7 @@ export interface CephEngine {
   choice: Required<Choice>;
   /** Of an id that nothing has, in the engine's own shape, by its kind. */
   goneId: (kind: "v" | "s" | "g") => string;
-  /** What of the place is still there, by name: nothing when all was deleted. */
+  /** What of the place is still there, by name: nothing when all was deleted, but what the engine's own sweep is to find. */
   stored(place: Place): string[];
   /** Where controllers' locks are, in RADOS: pool, namespace, and what their objects' names begin with. */
   locks(place: Place): { pool: string; namespace: string; prefix: string };
@@ -53,8 +53,11 @@ export const RBD: CephEngine = {
   choice: { parameters: { cluster: CLUSTER }, capability: mount() },
   goneId: (kind) => `g1-r-${kind}-${CLUSTER}.1-${HEX}-${"0".repeat(12)}`,
   stored: ({ rbd, spec }) => [
-    // The registry keeps the nodes: it is of no volume.
-    ...(JSON.parse(rbd("ls", "--format", "json", spec)) as string[]).filter((name) => name !== "granary-registry"),
+    // The registry keeps the nodes: it is of no volume. A deleted volume whose image has a cut that a dead controller left is
+    // hidden under granary-x, until the sweep that comes every few minutes.
+    ...(JSON.parse(rbd("ls", "--format", "json", spec)) as string[]).filter(
+      (name) => name !== "granary-registry" && !name.startsWith("granary-x-"),
+    ),
     ...(JSON.parse(rbd("trash", "ls", "--all", "--format", "json", spec)) as { name: string }[]).map(
       ({ name }) => `${name}, in the trash`,
     ),
