@@ -90,7 +90,7 @@ const stuckText = (stuck: number) =>
 granary_s3_unremoved_files ${stuck}
 `;
 
-const OPEN_MS = 30_000;
+const OPEN_MS = 60_000;
 
 async function openUpstream({ config, log, tell }: SupervisorOptions): Promise<SupervisorEngine> {
   const settings = plain(config.s3Upstream as S3UpstreamConfig);
@@ -111,7 +111,7 @@ async function openUpstream({ config, log, tell }: SupervisorOptions): Promise<S
         ),
       );
     },
-    agreeOnRoot: (own) => engine.agree(opening, "root", own),
+    agreeOnRoot: (own) => engine.agree({ ...opening, signal: AbortSignal.timeout(OPEN_MS) }, "root", own),
     alone: async (ctx, name, work) => {
       if (!(await engine.alone(ctx, name, work))) log.debug(`${name}: another gateway is at it`);
     },

@@ -1,8 +1,12 @@
+import { setMaxListeners } from "node:events";
 import { pino } from "pino";
 import type { UpstreamClient, UpstreamSettings } from "../../src/engines/s3/client.js";
 import { clusterEnv } from "./cluster-env.js";
 
-const asking = { signal: new AbortController().signal, requestId: "test", log: pino({ level: "silent" }) };
+const signal = new AbortController().signal;
+// Many requests share it.
+setMaxListeners(0, signal);
+const asking = { signal, requestId: "test", log: pino({ level: "silent" }) };
 
 /** The cluster's RGW, with a prefix of a test's own. */
 export function upstreamSettings(prefix: string): UpstreamSettings {

@@ -113,7 +113,11 @@ export class UpstreamClient extends Client {
 
   #failure(ctx: Context, error: unknown): StorageError {
     if (error instanceof StorageError) return error;
-    if (ctx.signal.aborted) return new StorageError("cancelled", "the request was cancelled", { cause: error });
+    const { aborted, reason } = ctx.signal;
+    // A deadline of the engine's own, not the client's going.
+    if (aborted && (reason as Error | undefined)?.name === "TimeoutError")
+      return refused("timed-out", "the upstream did not answer in time", { cause: error });
+    if (aborted) return new StorageError("cancelled", "the request was cancelled", { cause: error });
     return failureOfConnection(error instanceof StaleConnection ? error.cause : error);
   }
 

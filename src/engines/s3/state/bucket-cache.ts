@@ -35,9 +35,10 @@ export class BucketCache {
   async bucket(ctx: Context, name: string): Promise<Bucket | undefined> {
     const entry = this.#entries.get(name);
     const ageMs = entry ? performance.now() - entry.comparedMs : Number.POSITIVE_INFINITY;
-    if (entry && ageMs < USABLE_MS) {
+    // What is on its way to be a bucket may be one by now: only what is there is answered for without asking.
+    if (entry && isThere(entry.document) && ageMs < USABLE_MS) {
       if (ageMs > FRESH_MS) void this.#read(background(ctx), name).catch(() => undefined);
-      return isThere(entry.document) ? entry.document.bucket : undefined;
+      return entry.document.bucket;
     }
     const read = await this.#read(background(ctx), name);
     return isThere(read?.document) ? read.document.bucket : undefined;

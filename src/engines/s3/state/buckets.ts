@@ -11,6 +11,7 @@
  * begun anew by the next creation, and undone by a deletion; a change is done by the next change; a deletion goes on with the next creation or
  * deletion. Within TAKEN_OVER_MS it may still be under way, and the name is answered for as taken.
  */
+import { setTimeout as wait } from "node:timers/promises";
 import { refused, StorageError } from "../../../errors/storage-error.js";
 import type { Bucket, BucketChange, NewBucket } from "../../../model/bucket.js";
 import { step } from "../../../runtime/steps.js";
@@ -33,6 +34,8 @@ import type { UpstreamBuckets } from "./upstream-buckets.js";
 
 /** After so long without a step its gateway is taken for dead. Longer than any one step takes. */
 const TAKEN_OVER_MS = 15_000;
+const MADE_MS = 3_000;
+const LOOK_MS = 100;
 const PAGE = 1000;
 
 export interface BucketSources {
@@ -63,12 +66,18 @@ export class Buckets {
     if (there?.state === "deleting") await this.#goOnDeleting(ctx, there);
     const nowMs = Date.now();
     const bucket = madeBucket(wanted, nowMs, nowMs);
-    const claimed = await documents.change(ctx, bucketKey(wanted.name), (now) => {
-      const before = bucketDocument(now, wanted.name);
-      const isAbandoned = before?.state === "creating" && (now.ageMs > TAKEN_OVER_MS || this.#givenUp.has(now.etag));
-      if (before && !isAbandoned) throw refused("bucket-exists", `bucket ${JSON.stringify(wanted.name)} exists`);
-      return { text: bucketText({ state: "creating", bucket }), result: undefined };
-    });
+    const claimed = await documents
+      .change(ctx, bucketKey(wanted.name), (now) => {
+        const before = bucketDocument(now, wanted.name);
+        const isAbandoned = before?.state === "creating" && (now.ageMs > TAKEN_OVER_MS || this.#givenUp.has(now.etag));
+        if (before && !isAbandoned) throw refused("bucket-exists", `bucket ${JSON.stringify(wanted.name)} exists`);
+        return { text: bucketText({ state: "creating", bucket }), result: undefined };
+      })
+      .catch(async (error: unknown) => {
+        // Who is told that a bucket exists looks at it next: whose it is.
+        if (error instanceof StorageError && error.reason === "bucket-exists") await this.#untilMade(ctx, wanted.name);
+        throw error;
+      });
     step("upstream-bucket/claimed");
     const held: Held = { state: "creating", bucket, etag: claimed?.etag ?? "" };
     try {
@@ -83,6 +92,14 @@ export class Buckets {
     await this.#must(ctx, held, "ready");
     await this.#tell(wanted.name);
     return bucket;
+  }
+
+  /** While another request makes it, for some seconds at most. */
+  async #untilMade(ctx: Context, name: string): Promise<void> {
+    for (let waitedMs = 0; waitedMs < MADE_MS && !ctx.signal.aborted; waitedMs += LOOK_MS) {
+      if ((await this.#read(ctx, name))?.state !== "creating") return;
+      await wait(LOOK_MS);
+    }
   }
 
   async change(ctx: Context, name: string, change: BucketChange, revision?: number): Promise<Bucket> {

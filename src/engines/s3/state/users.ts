@@ -17,8 +17,8 @@ const FORMAT = 1;
 /** How often the copy is compared. A change is seen within this and one request's time. */
 const COMPARE_MS = 400;
 /** A copy that could not be compared for so long is no ground to let anybody in by. */
-const STALE_MS = 5_000;
-const COMPARE_DEADLINE_MS = 3_000;
+const STALE_MS = 10_000;
+const COMPARE_DEADLINE_MS = 4_000;
 
 interface Stored {
   readonly format: typeof FORMAT;
