@@ -77,7 +77,7 @@ describe("a large body", () => {
   it.each([1024 ** 2 - 1, 1024 ** 2, 8 * 65_536 * 3, 8 * 65_536 * 3 + 1, 5_000_000])(
     "%s bytes, its length declared: what was written, and no memory is held",
     async (length) => {
-      const world = await makeWorld({ dir: join(dir, "bodies") });
+      const world = await makeWorld({ dir: join(dir, "bodies"), directBytes: 1024 ** 2 });
       const bytes = pattern(length, length);
       const body = await world.put(bytes);
       expect((await world.get(body)).equals(bytes)).toBe(true);

@@ -12,6 +12,12 @@ import { bodyPath, GenerationFolders } from "./generation-folders.js";
 import { ReadPace } from "./read-pace.js";
 import type { BodyId, BodyStore, Generations, OpenBody, StoredBody, WriteOptions } from "./types.js";
 
+/**
+ * So long a body pushes much out of the page cache, and is seldom read at once by many. What is shorter is written through
+ * it, as its first read would cost more than its write saves (docs/decisions/016).
+ */
+const DIRECT_BYTES = 256 * 1024 ** 2;
+
 type WrittenBody = StoredBody & { readonly digest: BodyDigest };
 
 export interface BodyStoreOptions {
@@ -21,6 +27,8 @@ export interface BodyStoreOptions {
   readonly log: Logger;
   /** One pool for a process: it bounds the memory of all bodies together. */
   readonly pool?: BlockPool;
+  /** From this length on bodies are written past the page cache. */
+  readonly directBytes?: number;
   /** Says which way reads go; for tests. */
   readonly pace?: ReadPace;
   /** Told of each damaged body that a read finds. */
@@ -101,7 +109,9 @@ class FileBodyStore implements BodyStore {
     const { folder, bodyId } = await this.#folders.takeSlot();
     const { signal, relaxed = false } = options;
     const path = bodyPath(this.#options.dir, bodyId);
-    const shared = { pool: this.#pool, space: this.#space, earlySyncs: this.#earlySyncs, direct: this.#direct };
+    const { directBytes = DIRECT_BYTES } = this.#options;
+    const direct = { direct: this.#direct, directBytes };
+    const shared = { pool: this.#pool, space: this.#space, earlySyncs: this.#earlySyncs, ...direct };
     const parts = { ...shared, folder, bodyId, path, signal, relaxed };
     const writer = new BodyWriter(parts, source.lengthBytes);
     let clearing: Promise<void> | undefined;

@@ -9,12 +9,6 @@ import type { FreeSpace } from "./free-space.js";
 import type { GenerationFolder } from "./generation-folders.js";
 import type { BodyId } from "./types.js";
 
-/**
- * From this length on a body goes past the page cache: copying it there, and writing it back from there, costs more than
- * a wait for the disk at each block (docs/decisions/016).
- */
-const DIRECT_BYTES = 1024 ** 2;
-
 /** A large body that goes through the page cache is synced on its way too, each time that it has grown by so much: the disk works while the client sends. */
 const EARLY_SYNC_BYTES = 8 * 1024 ** 2;
 
@@ -35,6 +29,8 @@ export class EarlySyncs {
 export interface BodyWriterParts {
   readonly earlySyncs: EarlySyncs;
   readonly direct: DirectWrites;
+  /** From this length on a body goes past the page cache. */
+  readonly directBytes: number;
   readonly pool: BlockPool;
   readonly space: FreeSpace;
   readonly folder: GenerationFolder;
@@ -72,7 +68,7 @@ export class BodyWriter {
 
   /** Settles when everything is on disk and the file is closed. After a failure, call abandon(). */
   async run(source: BodySource): Promise<{ sizeBytes: number; digest: BodyDigest }> {
-    const isDirect = !this.#parts.relaxed && (this.#expectedBytes ?? 0) >= DIRECT_BYTES;
+    const isDirect = !this.#parts.relaxed && (this.#expectedBytes ?? 0) >= this.#parts.directBytes;
     this.#file = BodyFile.create(this.#parts.path, isDirect ? this.#parts.direct : undefined);
     this.#then(async () => {
       await this.#file;
