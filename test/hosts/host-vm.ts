@@ -19,7 +19,6 @@ const inProject = (path: string) => fileURLToPath(new URL(`../../${path}`, impor
 const PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const DATA = "/run/granary";
 const DEADLINE_MS = 240_000;
-const CONNECTS = 12;
 
 /** A host with a kernel of its own, in software emulation, that runs `granary node`. Its root is this machine's, read-only. */
 export interface HostVm {
@@ -64,13 +63,14 @@ export async function bootHost(name: string, config: string): Promise<HostVm> {
   });
   const sh = (script: string, input = ""): string => {
     const command = ["run", machine, "--", "bash", "-c", `export ${PATH}; ${script}`];
-    for (let connects = 1; ; connects++) {
+    const endMs = Date.now() + DEADLINE_MS;
+    for (;;) {
       const result = spawnSync(tool, command, {
         ...{ encoding: "utf8", input, timeout: DEADLINE_MS, maxBuffer: 64 * 1024 ** 2 },
       });
       if (result.status === 0) return result.stdout;
       // ssh's own status: a machine with too much to do does not answer in time.
-      if (result.status !== 255 || connects === CONNECTS)
+      if (result.status !== 255 || Date.now() > endMs)
         throw new Error(`${machine}: ${script}: ${result.error ?? ""}${result.stdout}${result.stderr}`);
     }
   };
