@@ -53,6 +53,11 @@ export const publicationOf = (nodeId: string, more: Partial<Publication> = {}): 
   ...more,
 });
 
+export function metadataPool({ ceph, env }: Place): string {
+  const list = JSON.parse(ceph("fs", "ls", "--format", "json")) as { name: string; metadata_pool: string }[];
+  return list.find(({ name }) => name === env.fs.filesystem)?.metadata_pool ?? "";
+}
+
 /** What the node is told of a volume that is published to it. */
 export async function publish(
   engine: CephfsVolumeEngine,

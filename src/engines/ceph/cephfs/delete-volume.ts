@@ -9,12 +9,18 @@ import { authId, keyNamespace, keyObject, keyOf, subvolumeName, volumeId } from 
 import type { VolumeRecord } from "./record.js";
 import { findVolume, type Shelf, volumeKey } from "./shelf.js";
 
-export async function deleteVolume(shelf: Shelf, ctx: Context, id: string): Promise<void> {
+/** @param wanted asked again under the lock: what another controller has changed since then may stay */
+export async function deleteVolume(
+  shelf: Shelf,
+  ctx: Context,
+  id: string,
+  wanted: (record: VolumeRecord) => boolean = () => true,
+): Promise<void> {
   const key = keyOf(id, "v", (await shelf.facts(ctx)).place);
   if (!key) return;
   await shelf.lock.run(ctx, [volumeKey(shelf, key.hash)], `DeleteVolume ${id}`, async (held) => {
     const found = await findVolume(shelf, held, id);
-    if (!found) return;
+    if (!found || !wanted(found.record)) return;
     const [holder] = found.record.publications;
     if (holder && found.record.state !== "deleting")
       throw new StorageError("failed-precondition", `volume ${id} is still published to node ${holder.nodeId}`);
@@ -52,9 +58,20 @@ export async function removeKey(
   await shelf.pool.removeObject(ctx, namespace, keyObject(hash, token));
 }
 
-/** Deletions that a controller which died did not end. */
-export async function endDeletions(shelf: Shelf, ctx: Context): Promise<void> {
+// Nobody repeats a create for so long: what it left is nobody's.
+const FORGOTTEN_MS = 24 * 3600 * 1000;
+
+/** What controllers that died have left and nobody asked for again: deletions, and creates of yesterday. */
+export async function endLeftovers(shelf: Shelf, ctx: Context): Promise<void> {
   const { place } = await shelf.facts(ctx);
-  for (const [hash, { state, token }] of await shelf.volumes.list(ctx))
-    if (state === "deleting") await deleteVolume(shelf, ctx, volumeId(place, hash, token));
+  const isLeft = ({ state, createdMs }: VolumeRecord) =>
+    state === "deleting" || (state === "creating" && createdMs < Date.now() - FORGOTTEN_MS);
+  for (const [hash, record] of await shelf.volumes.list(ctx)) {
+    if (!isLeft(record)) continue;
+    if (record.state === "creating" && record.copy) {
+      const { state } = await shelf.subvolumes.copyStatus(ctx, subvolumeName(hash, record.token));
+      if (state === "pending" || state === "in-progress") continue;
+    }
+    await deleteVolume(shelf, ctx, volumeId(place, hash, record.token), isLeft);
+  }
 }

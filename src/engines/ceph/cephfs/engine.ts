@@ -3,7 +3,7 @@ import type { Publication, Snapshot, SnapshotGroup, Volume, VolumeKind, VolumeSp
 import { step } from "../../../runtime/steps.js";
 import type { Capacity, Condition, Context, Extent, VolumeEngine } from "../../types.js";
 import { createVolume } from "./create-volume.js";
-import { deleteVolume, endDeletions } from "./delete-volume.js";
+import { deleteVolume, endLeftovers } from "./delete-volume.js";
 import { MAX_VOLUME_BYTES, MIN_VOLUME_BYTES, poolCapacity, probeFilesystem, volumeCondition } from "./health.js";
 import { hashOf, keyOf, subvolumeName } from "./names.js";
 import { publishVolume, unpublishVolume } from "./publish-volume.js";
@@ -187,9 +187,9 @@ export class CephfsVolumeEngine implements VolumeEngine {
 
   close = (): Promise<void> => this.release();
 
-  /** Ends the deletions that a controller which died had begun: they are hidden, and nobody may ask for them again. */
+  /** Ends what a controller which died had begun, where nobody may ask for it again. */
   async recover(ctx: Context): Promise<void> {
-    await endDeletions(this.shelf, ctx);
+    await endLeftovers(this.shelf, ctx);
     await endSnapshotDeletions(this.shelf, ctx);
   }
 }

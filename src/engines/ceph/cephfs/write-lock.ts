@@ -8,7 +8,7 @@ import type { RecordPool } from "./record-pool.js";
 const LOCK_NAME = "granary";
 // Another controller's operation is short, and two names may share a lock: waiting is cheaper than a sidecar's retry.
 const WAIT_MS = 3_000;
-const RELEASE_MS = 10_000;
+const RELEASE_MS = 5_000;
 
 /** `rados lock info --format json`. */
 interface LockInfo {
@@ -43,7 +43,13 @@ export class WriteLock {
     const end = AbortSignal.timeout(Math.floor(this.lastsMs * 0.8));
     try {
       for (const object of objects) {
-        await this.#acquire(ctx, object, cookie, operation);
+        try {
+          await this.#acquire(ctx, object, cookie, operation);
+        } catch (error) {
+          // A call that was cut off may have taken the lock all the same.
+          if (!(error instanceof StorageError) || error.code !== "aborted") held.push(object);
+          throw error;
+        }
         held.push(object);
       }
       return await work({ ...ctx, signal: AbortSignal.any([ctx.signal, end]) });
