@@ -51,7 +51,8 @@ export const refOf = (volumeId: string, volume: NodeVolume | undefined): NodeRef
 export async function lookAt(path: string, presence: Presence): Promise<Found> {
   const entry = await mountAt(path);
   const found = await stat(path, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
+    // A mount that does not answer (its FUSE process died, its device or client was cut off) is one all the same.
+    if (entry || error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
     throw error;
   });
   if (found?.isBlockDevice()) {
@@ -60,7 +61,7 @@ export async function lookAt(path: string, presence: Presence): Promise<Found> {
     }
   }
   if (!entry) return { type: "nothing" };
-  if (!presence.owns(entry) || !found?.isDirectory()) return { type: "other", entry };
+  if (!presence.owns(entry) || found?.isDirectory() === false) return { type: "other", entry };
   return { type: "mount", device: presence.devices.find(({ device }) => device === entry.source), entry };
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { realpath } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { type Exec, ExecError } from "./exec.js";
 
 export interface MountEntry {
@@ -52,7 +53,8 @@ export async function mountAt(path: string): Promise<MountEntry | undefined> {
     real = await realpath(path);
   } catch (error) {
     if (["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
-    throw error;
+    // What is mounted there does not answer (a FUSE process that died, a device that is gone); the folder above it does.
+    real = join(await realpath(dirname(path)), basename(path));
   }
   return (await listMounts()).filter((entry) => entry.mountPoint === real).at(-1);
 }

@@ -4,9 +4,11 @@ import { readdirSync, readFileSync, statfsSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { lookAt } from "../../node/truth.js";
 import type { FilesystemAttacher, NodeRef } from "../../src/engines/attacher.js";
+import { fuseProcesses } from "../../src/engines/ceph/cephfs-node/fuse-mount.js";
 import { exec } from "../../src/os/exec.js";
-import { mountAt } from "../../src/os/mount.js";
+import { type MountEntry, mountAt } from "../../src/os/mount.js";
 import { type CephfsWorld, context, MIB, makeCephfsWorld, publicationOf, publish, specOf } from "./cephfs-world.js";
 
 const { EDQUOT } = constants.errno;
@@ -174,6 +176,29 @@ describe("unpublish", () => {
     expect(await attacher.problem(context(), ref, "x")).toMatch(/not published/);
     await attacher.unmount(context(), ref, lost);
     await attacher.unmount(context(), other, kept);
+    await gone(ref);
+  });
+});
+
+describe("a ceph-fuse that was killed", () => {
+  it("is told, its mount can be taken away, and the volume mounted again with all that was synced", async () => {
+    const ref = await volume("killed");
+    const fuse = world.attacher({ mounter: "fuse" });
+    const path = world.folder();
+    await fuse.mount(context(), ref, { path, readonly: false, flags: [] });
+    writeFileSync(join(path, "file"), "synced", { flush: true });
+    const identity = await fuse.prove(context(), ref);
+    for (const pid of fuseProcesses(identity)) process.kill(pid, "SIGKILL");
+    await vi.waitFor(() => expect(fuseProcesses(identity)).toEqual([]));
+    expect(() => readdirSync(path)).toThrow();
+    expect(await fuse.problem(context(), ref, identity)).toMatch(/ceph-fuse has ended/);
+    const presence = { devices: [], owns: (entry: MountEntry) => fuse.owns(entry, ref, identity) };
+    expect((await lookAt(path, presence)).type).toBe("mount");
+    await fuse.unmount(context(), ref, path);
+    expect((await lookAt(path, presence)).type).toBe("nothing");
+    await fuse.mount(context(), ref, { path, readonly: false, flags: [] });
+    expect(readFileSync(join(path, "file"), "utf8")).toBe("synced");
+    await fuse.unmount(context(), ref, path);
     await gone(ref);
   });
 });
