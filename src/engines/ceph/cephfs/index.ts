@@ -2,7 +2,7 @@
  * The CephFS volume engine: a shared volume is a subvolume of one group, its size the subvolume's quota.
  *
  * Truth is in Ceph alone: a record of each volume and snapshot in the file system's metadata pool (see
- * docs/decisions/015-records-of-shared-volumes.md), under a lock that expires with its holder. Each operation begins with a
+ * docs/decisions/018-records-of-shared-volumes.md), under a lock that expires with its holder. Each operation begins with a
  * record of what it is about to do and ends with one of what is done; each of its steps can be repeated by any controller.
  * What a crash between two steps leaves is said at the head of each operation's file.
  */
