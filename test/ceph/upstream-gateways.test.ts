@@ -1,6 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
-import { createServer as createHttpServer, type Server as HttpServer, type IncomingMessage } from "node:http";
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type ServerResponse,
+} from "node:http";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -172,13 +177,14 @@ function careless(): Promise<HttpServer> {
     for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
     return Buffer.concat(chunks);
   };
-  const server = createHttpServer(async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const key = (request.url ?? "").split("?")[0] ?? "";
     if (request.method === "PUT") stored.set(key, await bodyOf(request));
     const found = stored.get(key);
     response.writeHead(found || request.method === "DELETE" ? 200 : 404, { etag: '"0"' });
     response.end(found);
-  });
+  };
+  const server = createHttpServer((request, response) => void answer(request, response));
   return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server)));
 }
 

@@ -5,11 +5,11 @@ import { describe, expect, it } from "vitest";
 const root = path.resolve(import.meta.dirname, "../..");
 const RULES = 37;
 
-/** The titles of every `it(` and `it.each(...)(` of the CSI tests. */
+/** The titles of every `it(` and `it.each(...)(` of the CSI tests, and of the suites that run on every engine. */
 function titles(): string[] {
   const folder = path.join(root, "test/root");
   return readdirSync(folder)
-    .filter((name) => /^csi-.*\.test\.ts$/.test(name))
+    .filter((name) => /^csi-.*\.test\.ts$|-suite\.ts$/.test(name))
     .flatMap((name) => {
       const text = readFileSync(path.join(folder, name), "utf8");
       return [...text.matchAll(/\b(?:it|it\.each\([\s\S]*?\))\(\s*"([^"]+)"/g)].map((match) => match[1] ?? "");
