@@ -2,10 +2,11 @@ import type { CapacityRange__Output } from "../proto/gen/csi/v1/CapacityRange.js
 import type { VolumeCapability__Output } from "../proto/gen/csi/v1/VolumeCapability.js";
 import { invalid, StorageError } from "../src/errors/storage-error.js";
 import {
-  type AccessMode,
+  ACCESS_MODES,
   type Capability,
   FS_TYPES,
   type FsType,
+  isAccessMode,
   MULTI_NODE,
   type VolumeKind,
 } from "../src/model/volume.js";
@@ -27,25 +28,11 @@ export function requireId(field: string, id: string): string {
   return id;
 }
 
-// A total record: a mode that is added to the type must be added here too.
-const MODES = {
-  SINGLE_NODE_WRITER: true,
-  SINGLE_NODE_READER_ONLY: true,
-  MULTI_NODE_READER_ONLY: true,
-  MULTI_NODE_SINGLE_WRITER: true,
-  MULTI_NODE_MULTI_WRITER: true,
-  SINGLE_NODE_SINGLE_WRITER: true,
-  SINGLE_NODE_MULTI_WRITER: true,
-} satisfies Record<AccessMode, true>;
-
-// An enum value of a later CSI version arrives as its number.
-const isMode = (mode: unknown): mode is AccessMode => typeof mode === "string" && Object.hasOwn(MODES, mode);
-
 /** @throws StorageError invalid-argument for a capability without a mode or an access type */
 export function parseCapability(field: string, capability: VolumeCapability__Output | null): Capability {
   if (!capability) throw invalid(`${field} is required`);
   const mode = capability.access_mode?.mode;
-  if (!isMode(mode)) throw invalid(`${field}.access_mode.mode is required: one of ${Object.keys(MODES).join(", ")}`);
+  if (!isAccessMode(mode)) throw invalid(`${field}.access_mode.mode is required: one of ${ACCESS_MODES.join(", ")}`);
   if (capability.block) return { access: { type: "block" }, mode };
   if (!capability.mount) throw invalid(`${field} needs an access type: block or mount`);
   const { fs_type, mount_flags, volume_mount_group } = capability.mount;

@@ -2,18 +2,8 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { VolumeCapability__Output } from "../proto/gen/csi/v1/VolumeCapability.js";
 import { invalid, notFound, StorageError } from "../src/errors/storage-error.js";
-import { type AccessMode, type Capability, FS_TYPES, type FsType, READ_ONLY } from "../src/model/volume.js";
+import { type Capability, FS_TYPES, type FsType, isAccessMode, READ_ONLY } from "../src/model/volume.js";
 import { isOurs } from "../src/model/volume-id.js";
-
-const MODES: readonly AccessMode[] = [
-  "SINGLE_NODE_WRITER",
-  "SINGLE_NODE_READER_ONLY",
-  "MULTI_NODE_READER_ONLY",
-  "MULTI_NODE_SINGLE_WRITER",
-  "MULTI_NODE_MULTI_WRITER",
-  "SINGLE_NODE_SINGLE_WRITER",
-  "SINGLE_NODE_MULTI_WRITER",
-];
 
 /** @throws StorageError invalid-argument when a required field is empty */
 export function required(value: string, field: string): string {
@@ -29,8 +19,8 @@ export function ownId(volumeId: string): string {
 
 export function capabilityOf(message: VolumeCapability__Output | null): Capability {
   if (!message) throw invalid("volume_capability is required");
-  const mode = MODES.find((known) => known === message.access_mode?.mode);
-  if (!mode) throw invalid("volume_capability.access_mode is required");
+  const mode = message.access_mode?.mode;
+  if (!isAccessMode(mode)) throw invalid("volume_capability.access_mode is required");
   if (message.block) return { access: { type: "block" }, mode };
   if (!message.mount) throw invalid("volume_capability.access_type is required");
   const { fs_type, mount_flags, volume_mount_group } = message.mount;

@@ -3,8 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { z } from "zod";
-import { type NodeVolume, nodeState } from "../../node/node-state.js";
-import { lookAt, presenceOf, refOf } from "../../node/truth.js";
+import { nodeState } from "../../node/node-state.js";
+import { presenceOf, refOf } from "../../node/truth.js";
 import type { ClusterConfig } from "../config/clusters.js";
 import type { Config } from "../config/config.js";
 import type { AttacherSet } from "../engines/attacher-set.js";
@@ -13,9 +13,10 @@ import { CephCluster } from "../engines/ceph/cluster.js";
 import { mapperReports } from "../engines/ceph/rbd-node/mappers.js";
 import type { Context } from "../engines/types.js";
 import { messageOf } from "../errors/storage-error.js";
-import type { Finding } from "../model/finding.js";
-import { parseId } from "../model/volume-id.js";
+import { errorFinding as error, type Finding } from "../model/finding.js";
+import { isLocal } from "../model/volume-id.js";
 import type { Exec } from "../os/exec.js";
+import { checkPlaces } from "./doctor-places.js";
 
 const CLUSTER_MS = 20_000;
 const Health = z.object({ health: z.object({ status: z.string(), checks: z.record(z.string(), z.unknown()) }) });
@@ -94,10 +95,12 @@ export async function checkCephPlaces(stateDir: string, attachers: AttacherSet):
   const log = pino({ level: "silent" });
   const findings: Finding[] = [];
   for (const volume of await nodeState(stateDir).all()) {
-    if (isLocal(volume)) continue;
+    if (isLocal(volume.volumeId)) continue;
     try {
       const ctx: Context = { signal: AbortSignal.timeout(CLUSTER_MS), requestId: "doctor", log };
-      findings.push(...(await placesOf(volume, attachers, ctx)));
+      const attacher = attachers.forId(volume.volumeId);
+      const presence = await presenceOf(attacher, ctx, refOf(volume.volumeId, volume), volume);
+      findings.push(...(await checkPlaces(volume, presence)));
     } catch (cause) {
       const next = "see that the config has the volume's cluster";
       findings.push(error("volume-unknown", volume.volumeId, messageOf(cause), next));
@@ -105,32 +108,3 @@ export async function checkCephPlaces(stateDir: string, attachers: AttacherSet):
   }
   return findings;
 }
-
-export const isLocal = ({ volumeId }: Pick<NodeVolume, "volumeId">) => parseId(volumeId)?.engine === "l";
-
-async function placesOf(volume: NodeVolume, attachers: AttacherSet, ctx: Context): Promise<Finding[]> {
-  const attacher = attachers.forId(volume.volumeId);
-  const presence = await presenceOf(attacher, ctx, refOf(volume.volumeId, volume), volume);
-  const findings: Finding[] = [];
-  for (const [path, place] of Object.entries(volume.stages)) {
-    const there =
-      place.access === "block" ? presence.devices.length > 0 : (await lookAt(path, presence)).type === "mount";
-    if (there) continue;
-    const what = `volume ${volume.volumeId} is recorded as staged there, and is not`;
-    findings.push(error("stage-missing", path, what, "stage it again (NodeStageVolume), or unstage it"));
-  }
-  for (const [path, place] of Object.entries(volume.targets)) {
-    if ((await lookAt(path, presence)).type === place.access) continue;
-    const what = `volume ${volume.volumeId} is recorded as published there, and is not`;
-    findings.push(error("target-missing", path, what, "publish it again (NodePublishVolume), or unpublish it"));
-  }
-  return findings;
-}
-
-const error = (check: string, where: string, what: string, next: string): Finding => ({
-  severity: "error",
-  check,
-  where,
-  what,
-  next,
-});

@@ -2,14 +2,14 @@ import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { interruptions, MARKERS } from "../../node/interruption.js";
 import { type NodeVolume, nodeState } from "../../node/node-state.js";
-import { lookAt, presenceOfDevices } from "../../node/truth.js";
+import { presenceOfDevices } from "../../node/truth.js";
 import { messageOf } from "../errors/storage-error.js";
-import type { Finding } from "../model/finding.js";
+import { errorFinding as at, type Finding } from "../model/finding.js";
 import type { Volume } from "../model/volume.js";
-import { isOurs } from "../model/volume-id.js";
+import { isLocal, isOurs } from "../model/volume-id.js";
 import { fileIdentity, type Loop } from "../os/loop.js";
 import type { MountEntry } from "../os/mount.js";
-import { isLocal } from "./doctor-ceph.js";
+import { checkPlaces } from "./doctor-places.js";
 
 /** What the node half of the doctor works on: one moment of kernel and registry. */
 export interface NodeScene {
@@ -31,23 +31,15 @@ interface OwnLoop {
 }
 
 const DELETED = " (deleted)";
-const at = (check: string, where: string, what: string, next: string): Finding => ({
-  severity: "error",
-  check,
-  where,
-  what,
-  next,
-});
-
 /** Loop devices, mounts and the node's records, each against the others. */
 export async function checkNode(scene: NodeScene) {
   const { known, findings } = await readNodeRecords(scene.stateDir);
   const own = ownLoops(scene);
   const ofVolume = (volume: NodeVolume) =>
     scene.loops.filter((loop) => loop.identity === volume.identity || loop.backingPath === volume.publishContext.image);
-  for (const volume of known.filter(isLocal)) {
+  for (const volume of known.filter(({ volumeId }) => isLocal(volumeId))) {
     findings.push(...checkKnownVolume(scene.volumes, volume));
-    findings.push(...(await checkPlaces(volume, ofVolume(volume))));
+    findings.push(...(await checkPlaces(volume, presenceOfDevices(ofVolume(volume)))));
   }
   for (const owned of own) findings.push(...(await checkLoop(scene.volumes, owned, known)));
   findings.push(...checkTwins(own));
@@ -100,23 +92,6 @@ function checkKnownVolume(volumes: readonly Volume[] | undefined, { volumeId, st
     return [{ ...at("staged-unpublished", volumeId, what, next), severity: "warning" }];
   }
   return [];
-}
-
-async function checkPlaces(volume: NodeVolume, loops: readonly Loop[]): Promise<Finding[]> {
-  const findings: Finding[] = [];
-  const presence = presenceOfDevices(loops);
-  for (const [path, place] of Object.entries(volume.stages)) {
-    const found = place.access === "mount" ? (await lookAt(path, presence)).type === "mount" : loops.length > 0;
-    if (found) continue;
-    const what = `volume ${volume.volumeId} is recorded as staged there, and ${place.access === "mount" ? "is not mounted" : "has no loop device"}`;
-    findings.push(at("stage-missing", path, what, "stage it again (NodeStageVolume), or unstage it"));
-  }
-  for (const [path, place] of Object.entries(volume.targets)) {
-    if ((await lookAt(path, presence)).type === place.access) continue;
-    const what = `volume ${volume.volumeId} is recorded as published there, and is not`;
-    findings.push(at("target-missing", path, what, "publish it again (NodePublishVolume), or unpublish it"));
-  }
-  return findings;
 }
 
 function ownLoops({ loops, poolDir, stateDir }: NodeScene): OwnLoop[] {

@@ -32,7 +32,7 @@ const WORD = /^[A-Za-z0-9._][A-Za-z0-9._-]{0,127}$/;
 const MONITOR =
   /^(?:\[[^\s[\]]*(?:\[[0-9a-fA-F:.]+\][^\s[\]]*)*\]|(?:v[12]:)?(?:\[[0-9a-fA-F:.]+\]|[^\s,:[\]/]+)(?::\d{1,5})?)$/;
 /** Base64, as `ceph auth get-key` prints it. */
-const KEY = /^[A-Za-z0-9+/]{20,}={0,2}$/;
+export const CEPH_KEY = /^[A-Za-z0-9+/]{20,}={0,2}$/;
 
 const word = (what: string) => z.string().regex(WORD, `must be ${what}: letters, digits, dots, underscores, hyphens`);
 
@@ -49,7 +49,7 @@ const Shape = z.strictObject({
   keyring: z.string().default(""),
   key: z
     .string()
-    .regex(KEY, "must be a key as `ceph auth get-key client.USER` prints it")
+    .regex(CEPH_KEY, "must be a key as `ceph auth get-key client.USER` prints it")
     .transform((text) => new Secret(text))
     .optional(),
   pools: z

@@ -10,6 +10,16 @@ export interface Finding {
   next: string;
 }
 
+export const errorFinding = (check: string, where: string, what: string, next: string): Finding => ({
+  severity: "error",
+  ...{ check, where, what, next },
+});
+
+export const warningFinding = (check: string, where: string, what: string, next: string): Finding => ({
+  severity: "warning",
+  ...{ check, where, what, next },
+});
+
 /** Two looks at a system at work: what is in both is a finding, what went away was an operation in progress. */
 export function lastingFindings(first: readonly Finding[], second: readonly Finding[]) {
   const keyOf = (finding: Finding) => `${finding.check} ${finding.where}`;

@@ -49,3 +49,6 @@ export function newId(kind: IdKind): string {
 export function isOurs(id: string, kind: IdKind): boolean {
   return parseId(id)?.kind === kind;
 }
+
+/** Of the local engine, by its id. */
+export const isLocal = (id: string): boolean => parseId(id)?.engine === "l";

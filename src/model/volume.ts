@@ -4,14 +4,19 @@ export type FsType = "ext4" | "xfs" | "btrfs";
 export const FS_TYPES: readonly FsType[] = ["ext4", "xfs", "btrfs"];
 
 /** The volume access modes of CSI v1.12, by their protobuf names. */
-export type AccessMode =
-  | "SINGLE_NODE_WRITER"
-  | "SINGLE_NODE_READER_ONLY"
-  | "MULTI_NODE_READER_ONLY"
-  | "MULTI_NODE_SINGLE_WRITER"
-  | "MULTI_NODE_MULTI_WRITER"
-  | "SINGLE_NODE_SINGLE_WRITER"
-  | "SINGLE_NODE_MULTI_WRITER";
+export const ACCESS_MODES = [
+  "SINGLE_NODE_WRITER",
+  "SINGLE_NODE_READER_ONLY",
+  "MULTI_NODE_READER_ONLY",
+  "MULTI_NODE_SINGLE_WRITER",
+  "MULTI_NODE_MULTI_WRITER",
+  "SINGLE_NODE_SINGLE_WRITER",
+  "SINGLE_NODE_MULTI_WRITER",
+] as const;
+export type AccessMode = (typeof ACCESS_MODES)[number];
+
+/** An enum value of a later CSI version arrives as its number. */
+export const isAccessMode = (mode: unknown): mode is AccessMode => (ACCESS_MODES as readonly unknown[]).includes(mode);
 
 export interface Capability {
   access:

@@ -1,23 +1,17 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { bytes, type Calls } from "../root/csi-requests.js";
 import { timeOtherRpcs } from "./other-rpcs.js";
 import type { Report, Row } from "./report.js";
 import { RpcTimes } from "./rpc-times.js";
 import { runTool } from "./run-tool.js";
 import { compare, percentile, rotated } from "./statistics.js";
+import { type Trip, travel } from "./trip.js";
 import { type Run, timed, type World, withWorld } from "./world.js";
 
 const GIB = 1024 ** 3;
 const MAX_RATIO = 1.15;
 const POOL_BYTES = 16 * GIB;
-
-/** Milliseconds of a whole way up (create to published) and a whole way down. */
-interface Trip {
-  upMs: number;
-  downMs: number;
-}
 
 const UP = "create, publish, stage, publish";
 const WAYS = {
@@ -42,33 +36,13 @@ export async function benchLifecycle(run: Run): Promise<Report> {
         run.signal.throwIfAborted();
         const name = `trip-${round + warmUp}`;
         const trip =
-          kind === "driver" ? await byDriver(world.calls, times, name) : await byScript(run, world, name, kind);
+          kind === "driver" ? await travel(world.calls, times, name) : await byScript(run, world, name, kind);
         if (round >= 0) trips[kind].push(trip);
       }
     }
     const others = await timeOtherRpcs(run, world);
     return reportOf(trips, times, others, `${rounds} interleaved rounds after ${warmUp} that are not counted`);
   });
-}
-
-async function byDriver(calls: Calls, times: RpcTimes, name: string): Promise<Trip> {
-  const up = await timed(async () => {
-    const volume = await times.call("CreateVolume", () => calls.create(name, { capacity_range: bytes(GIB) }));
-    const id = volume.volume_id;
-    const published = await times.call("ControllerPublishVolume", () => calls.controllerPublish(id));
-    const context = published.publish_context ?? {};
-    await times.call("NodeStageVolume", () => calls.stage(volume, context));
-    await times.call("NodePublishVolume", () => calls.publish(volume, { publish_context: context }));
-    return id;
-  });
-  const id = up.answer;
-  const down = await timed(async () => {
-    await times.call("NodeUnpublishVolume", () => calls.unpublish(id));
-    await times.call("NodeUnstageVolume", () => calls.unstage(id));
-    await times.call("ControllerUnpublishVolume", () => calls.controllerUnpublish(id));
-    await times.call("DeleteVolume", () => calls.remove(id));
-  });
-  return { upMs: up.ms, downMs: down.ms };
 }
 
 /** The sources' file: tsc does not copy a script beside what it compiles. */

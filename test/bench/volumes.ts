@@ -1,70 +1,13 @@
-import { writeFileSync } from "node:fs";
-import { Command, Option } from "commander";
 import { benchCopies } from "./copies.js";
 import { benchDataPath } from "./data-path.js";
 import { benchLifecycle } from "./lifecycle.js";
-import { aboutThisMachine } from "./machine.js";
-import { jsonReport, type Report, summary, textTable } from "./report.js";
-import { RESULTS_DIR, saveReport } from "./saved-report.js";
 import { benchScale } from "./scale.js";
-import { stopSignal } from "./stop-signal.js";
-import type { Run } from "./world.js";
+import { runVolumeBench } from "./volume-bench.js";
 
-const BENCHMARKS = {
-  "data-path": benchDataPath,
-  lifecycle: benchLifecycle,
-  copies: benchCopies,
-  scale: benchScale,
-} satisfies Record<string, (run: Run) => Promise<Report>>;
-type Name = keyof typeof BENCHMARKS;
-const NAMES = Object.keys(BENCHMARKS) as Name[];
-
-interface Flags {
-  quick?: true;
-  only?: Name[];
-  save?: string | true;
-  json?: string;
-}
-
-const command = new Command("npm run bench:volumes --")
-  .description(
-    "Measures volumes on a real server and real devices, each against the same work without Granary, in one run. " +
-      "Needs root, fio, and 8 GiB free under the temporary folder (TMPDIR). A target that is missed is told, and is " +
-      "no failure; the exit code is 1 when something went wrong.",
-  )
-  .option("--quick", "small sizes and few rounds: shows that all of it works, and measures little")
-  .addOption(new Option("--only <benchmark...>", "run these alone").choices(NAMES))
-  .option("--save [dir]", `write the tables (.md) and all measurements (.json) there (default ${RESULTS_DIR})`)
-  .option("--json <file>", "write the JSON to this file, not after the tables")
-  .action(main);
-
-async function main(flags: Flags): Promise<void> {
-  if (process.getuid?.() !== 0) throw new Error("the benchmarks make devices and mounts: run them as root");
-  const signal = stopSignal();
-  const run: Run = {
-    quick: flags.quick === true,
-    signal,
-    progress: (text) => process.stderr.write(`bench: ${text}\n`),
-  };
-  const about = aboutThisMachine("bench:volumes", process.argv.slice(2));
-  const reports: Report[] = [];
-  for (const name of NAMES.filter((known) => flags.only?.includes(known) ?? true)) {
-    signal.throwIfAborted();
-    const report = await BENCHMARKS[name](run);
-    reports.push(report);
-    process.stdout.write(`${report.sections.map(textTable).join("\n")}\n`);
-  }
-  process.stdout.write(`${summary(reports)}${run.quick ? " (a quick run: these numbers mean little)" : ""}\n`);
-  const json = jsonReport(about, reports);
-  if (flags.json !== undefined) writeFileSync(flags.json, json);
-  else process.stdout.write(`\n${json}`);
-  if (flags.save !== undefined)
-    saveReport(flags.save === true ? RESULTS_DIR : flags.save, "volumes", about, reports, json);
-}
-
-try {
-  await command.parseAsync();
-} catch (error) {
-  process.stderr.write(`bench: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-  process.exitCode = 1;
-}
+await runVolumeBench(
+  "volumes",
+  "Measures volumes on a real server and real devices, each against the same work without Granary, in one run. " +
+    "Needs root, fio, and 8 GiB free under the temporary folder (TMPDIR). A target that is missed is told, and is " +
+    "no failure; the exit code is 1 when something went wrong.",
+  { "data-path": benchDataPath, lifecycle: benchLifecycle, copies: benchCopies, scale: benchScale },
+);

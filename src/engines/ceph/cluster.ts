@@ -6,7 +6,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
-import type { ClusterConfig } from "../../config/clusters.js";
+import { CEPH_KEY, type ClusterConfig } from "../../config/clusters.js";
 import { invalid, StorageError } from "../../errors/storage-error.js";
 import type { Exec, ExecOptions, ExecResult } from "../../os/exec.js";
 import type { Context } from "../types.js";
@@ -150,7 +150,6 @@ export function confText(config: ClusterConfig, keyring: string): string {
 }
 
 const USER = /^[A-Za-z0-9._-]{1,64}$/;
-const KEY = /^[A-Za-z0-9+/]{20,}={0,2}$/;
 
 function userOfSecrets(secrets: Context["secrets"]): { user: string; key: string } | undefined {
   const id = secrets?.userID ?? secrets?.adminID;
@@ -161,7 +160,7 @@ function userOfSecrets(secrets: Context["secrets"]): { user: string; key: string
   const user = id.trim().replace(/^client\./, "");
   if (!USER.test(user))
     throw invalid("secrets.userID must be a Ceph user: letters, digits, dots, underscores, hyphens");
-  if (!KEY.test(key.trim())) throw invalid("secrets.userKey must be a key as `ceph auth get-key` prints it");
+  if (!CEPH_KEY.test(key.trim())) throw invalid("secrets.userKey must be a key as `ceph auth get-key` prints it");
   return { user, key: key.trim() };
 }
 

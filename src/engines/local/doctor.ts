@@ -5,7 +5,7 @@
 import * as fs from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf } from "../../errors/storage-error.js";
-import type { Finding } from "../../model/finding.js";
+import { errorFinding as error, type Finding, warningFinding as warning } from "../../model/finding.js";
 import { MULTI_NODE, type Snapshot, type Volume } from "../../model/volume.js";
 import { fileIdentity } from "../../os/loop.js";
 import type { FormatRecord } from "../format-record.js";
@@ -13,18 +13,6 @@ import { readFormatRecord } from "./format-file.js";
 import { imageIn, type Pool, snapshotDir, volumeDir } from "./pool.js";
 import type { Intent } from "./registry.js";
 import type { RegistryContents } from "./registry-copy.js";
-
-const error = (check: string, where: string, what: string, next: string): Finding => ({
-  severity: "error",
-  check,
-  where,
-  what,
-  next,
-});
-const warning = (check: string, where: string, what: string, next: string): Finding => ({
-  ...error(check, where, what, next),
-  severity: "warning",
-});
 
 const BUG = "keep a copy of the registry folder and report it: no sequence of calls should lead here";
 

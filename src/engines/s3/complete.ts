@@ -1,14 +1,9 @@
 import { createHash } from "node:crypto";
-import { invalid, refused, StorageError } from "../../errors/storage-error.js";
+import { refused, StorageError } from "../../errors/storage-error.js";
 import type { Bucket } from "../../model/bucket.js";
-import {
-  MAX_OBJECT_BYTES,
-  MAX_PARTS,
-  MIN_PART_BYTES,
-  type ObjectPart,
-  type ObjectVersion,
-} from "../../model/object.js";
+import { MAX_OBJECT_BYTES, MAX_PARTS, type ObjectPart, type ObjectVersion } from "../../model/object.js";
 import { step } from "../../runtime/steps.js";
+import { chosenParts } from "../chosen-parts.js";
 import type { CompleteUpload, UploadRef } from "../object-engine.js";
 import type { Context } from "../types.js";
 import { textOf } from "./client.js";
@@ -53,32 +48,14 @@ export async function completeUpload(place: Place, ctx: Context, request: Comple
       if (!(error instanceof StorageError) || error.reason !== "no-such-upload") throw error;
       return completedBefore(place, ctx, bucket, request);
     }
-    const chosen = chosenParts(parts, request.parts);
+    const byNumber = new Map(parts.map((part) => [part.number, part]));
+    const chosen = chosenParts(request.parts, (number) => byNumber.get(number));
     return complete(place, ctx, bucket, request, note, { chosen, stored: parts });
   });
 }
 
 async function allParts(place: Place, ctx: Context, bucket: Bucket, ref: UploadRef): Promise<ObjectPart[]> {
   return (await listedParts(place, ctx, bucket, ref, 0, MAX_PARTS)).parts;
-}
-
-/** @throws invalid-part-order, invalid-part, part-too-small */
-function chosenParts(stored: readonly ObjectPart[], wanted: CompleteUpload["parts"]): ObjectPart[] {
-  if (wanted.length === 0) throw invalid("an upload is completed with one part at least");
-  for (let i = 1; i < wanted.length; i++)
-    if ((wanted[i]?.number ?? 0) <= (wanted[i - 1]?.number ?? 0))
-      throw refused("invalid-part-order", "the parts must be in ascending order of their numbers");
-  const byNumber = new Map(stored.map((part) => [part.number, part]));
-  const parts = wanted.map(({ number, etag, checksum }) => {
-    const part = byNumber.get(number);
-    if (!part || part.etag !== etag || (checksum !== null && checksum !== part.checksum?.value))
-      throw refused("invalid-part", `part ${number} is not there, or has another ETag or checksum`);
-    return part;
-  });
-  for (const { number, sizeBytes } of parts.slice(0, -1))
-    if (sizeBytes < MIN_PART_BYTES)
-      throw refused("part-too-small", `part ${number} has ${sizeBytes} bytes: all but the last need ${MIN_PART_BYTES}`);
-  return parts;
 }
 
 /**

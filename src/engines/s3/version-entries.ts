@@ -1,4 +1,4 @@
-import { NULL_VERSION } from "../../model/object.js";
+import { NULL_VERSION, type VersionSummary } from "../../model/object.js";
 import type { Context } from "../types.js";
 import { textOf } from "./client.js";
 import { unquoted, wholeSeconds } from "./headers.js";
@@ -6,15 +6,7 @@ import { type Place, upstreamName } from "./place.js";
 import { decoded, parseAnswer, text, type XmlNode } from "./xml.js";
 
 /** What the upstream's listings say of a version. */
-export interface ListedVersion {
-  readonly key: string;
-  readonly versionId: string;
-  readonly isLatest: boolean;
-  readonly deleteMarker: boolean;
-  readonly lastModifiedMs: number;
-  readonly etag: string;
-  readonly sizeBytes: number;
-}
+export type ListedVersion = Omit<VersionSummary, "storageClass" | "ownerId" | "checksum" | "generation">;
 
 export function listedVersion(node: XmlNode): ListedVersion {
   const deleteMarker = node.name === "DeleteMarker";

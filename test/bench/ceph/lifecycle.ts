@@ -1,22 +1,17 @@
-import { bytes, type Calls, fromSnapshot, fromVolume, MIB, mount } from "../../root/csi-requests.js";
+import { bytes, fromSnapshot, fromVolume, MIB, mount } from "../../root/csi-requests.js";
 import type { Report, Row } from "../report.js";
 import { RpcTimes } from "../rpc-times.js";
 import { percentile } from "../statistics.js";
-import { type Run, timed } from "../world.js";
+import { type Trip, travel } from "../trip.js";
+import type { Run } from "../world.js";
 import { CEPHFS_CLASS, type CephWorld, RBD_CLASS, withCephWorld } from "./ceph-run.js";
 
-const GIB = 1024 ** 3;
 const SHARED = mount("MULTI_NODE_MULTI_WRITER", { fs_type: "" });
 const ENGINES = [
   { name: "RBD", parameters: RBD_CLASS, capability: mount() },
   { name: "CephFS", parameters: CEPHFS_CLASS, capability: SHARED },
 ] as const;
 type Engine = (typeof ENGINES)[number];
-
-interface Trip {
-  upMs: number;
-  downMs: number;
-}
 
 /** From a claim to a mounted pod folder and back, and each RPC by itself, on both engines. */
 export async function benchCephLifecycle(run: Run): Promise<Report> {
@@ -32,7 +27,7 @@ export async function benchCephLifecycle(run: Run): Promise<Report> {
         run.signal.throwIfAborted();
         run.progress(`lifecycle: ${engine.name}, round ${Math.max(round, 0) + 1} of ${rounds}`);
         if (round === 0) times.forget();
-        const trip = await travel(world.calls, times, engine, `trip-${engine.name}-${round + warmUp}`);
+        const trip = await travel(world.calls, times, `trip-${engine.name}-${round + warmUp}`, engine);
         if (round >= 0) trips.push(trip);
       }
       await otherRpcs(run, world, times, engine, run.quick ? 1 : 10);
@@ -53,29 +48,6 @@ export async function benchCephLifecycle(run: Run): Promise<Report> {
       sections: [{ title, columns: ["p50 ms", "p99 ms"], rows, notes: [] }, ...sections],
     };
   });
-}
-
-async function travel(calls: Calls, times: RpcTimes, engine: Engine, name: string): Promise<Trip> {
-  const { parameters, capability } = engine;
-  const up = await timed(async () => {
-    const volume = await times.call("CreateVolume", () =>
-      calls.create(name, { capacity_range: bytes(GIB), volume_capabilities: [capability], parameters }),
-    );
-    const id = volume.volume_id;
-    const published = await times.call("ControllerPublishVolume", () => calls.controllerPublish(id, capability));
-    const context = published.publish_context ?? {};
-    await times.call("NodeStageVolume", () => calls.stage(volume, context, capability));
-    await times.call("NodePublishVolume", () => calls.publish(volume, { publish_context: context }, "a", capability));
-    return id;
-  });
-  const id = up.answer;
-  const down = await timed(async () => {
-    await times.call("NodeUnpublishVolume", () => calls.unpublish(id));
-    await times.call("NodeUnstageVolume", () => calls.unstage(id));
-    await times.call("ControllerUnpublishVolume", () => calls.controllerUnpublish(id));
-    await times.call("DeleteVolume", () => calls.remove(id));
-  });
-  return { upMs: up.ms, downMs: down.ms };
 }
 
 /** The RPCs that are no step of a volume's plain life. */

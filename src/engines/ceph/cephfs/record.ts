@@ -1,21 +1,11 @@
 import { z } from "zod";
 import { StorageError } from "../../../errors/storage-error.js";
-import { FS_TYPES, type Snapshot, type Volume, type VolumeSpec } from "../../../model/volume.js";
+import { ACCESS_MODES, FS_TYPES, type Snapshot, type Volume, type VolumeSpec } from "../../../model/volume.js";
 import { type Place, snapshotId, volumeId } from "./names.js";
 
 const bytes = z.string().regex(/^\d+$/).transform(BigInt);
 const texts = z.record(z.string(), z.string());
 const fsType = z.enum(["", ...FS_TYPES] as ["", "ext4", "xfs", "btrfs"]);
-const MODES = [
-  "SINGLE_NODE_WRITER",
-  "SINGLE_NODE_READER_ONLY",
-  "MULTI_NODE_READER_ONLY",
-  "MULTI_NODE_SINGLE_WRITER",
-  "MULTI_NODE_MULTI_WRITER",
-  "SINGLE_NODE_SINGLE_WRITER",
-  "SINGLE_NODE_MULTI_WRITER",
-] as const;
-
 const VolumeShape = z.object({
   v: z.literal(1),
   /** creating: not yet answered for; deleting: not to be found any more. Each is gone on with by whoever comes next. */
@@ -38,7 +28,7 @@ const VolumeShape = z.object({
     .nullable(),
   createdMs: z.number(),
   publications: z.array(
-    z.object({ nodeId: z.string(), readonly: z.boolean(), capability: z.string(), mode: z.enum(MODES) }),
+    z.object({ nodeId: z.string(), readonly: z.boolean(), capability: z.string(), mode: z.enum(ACCESS_MODES) }),
   ),
   /** In the file system; "" until it is ready. */
   path: z.string(),

@@ -1,6 +1,13 @@
 import { z } from "zod";
 import { StorageError } from "../../../errors/storage-error.js";
-import type { AccessMode, FsType, Snapshot, SnapshotGroup, Volume, VolumeSpec } from "../../../model/volume.js";
+import {
+  ACCESS_MODES,
+  type FsType,
+  type Snapshot,
+  type SnapshotGroup,
+  type Volume,
+  type VolumeSpec,
+} from "../../../model/volume.js";
 import type { Ref } from "./names.js";
 
 /**
@@ -40,7 +47,7 @@ const publication = z.object({
   nodeId: text,
   readonly: z.boolean(),
   capability: text,
-  mode: text as unknown as z.ZodType<AccessMode>,
+  mode: z.enum(ACCESS_MODES),
 });
 
 const VolumeShape = z.object({

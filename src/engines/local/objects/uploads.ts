@@ -3,12 +3,12 @@ import {
   MAX_OBJECT_BYTES,
   MAX_PART_BYTES,
   MAX_PARTS,
-  MIN_PART_BYTES,
   type ObjectPart,
   type ObjectVersion,
   type Upload,
 } from "../../../model/object.js";
 import { step } from "../../../runtime/steps.js";
+import { chosenParts } from "../../chosen-parts.js";
 import type { CompleteUpload, CopyPart, NewUpload, PutPart, UploadRef } from "../../object-engine.js";
 import type { Context } from "../../types.js";
 import { type Access, fateOf } from "./access.js";
@@ -146,7 +146,7 @@ export async function completeUpload(access: Access, ctx: Context, request: Comp
 /** What the writer is asked with, of the parts as they are now. @throws everything that completion refuses for its parts */
 function prepare(reader: MetadataReader, request: CompleteUpload) {
   const { known, key, id, record: uploadRecord } = findUpload(reader, request);
-  const parts = chosenParts(reader, id, request.parts);
+  const parts = storedParts(reader, id, request.parts);
   const upload = decodeUpload(uploadRecord, request.key, request.uploadId);
   const sizeBytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0);
   if (sizeBytes > MAX_OBJECT_BYTES)
@@ -175,29 +175,16 @@ function entriesOf(parts: readonly StoredPart[]): Buffer {
   return entries;
 }
 
-/** @throws invalid-part-order, invalid-part, part-too-small */
-function chosenParts(reader: MetadataReader, id: Buffer, wanted: CompleteUpload["parts"]): StoredPart[] {
-  if (wanted.length === 0) throw invalid("an upload is completed with one part at least");
-  for (let i = 1; i < wanted.length; i++)
-    if ((wanted[i]?.number ?? 0) <= (wanted[i - 1]?.number ?? 0))
-      throw refused("invalid-part-order", "the parts must be in ascending order of their numbers");
-  const parts = wanted.map(({ number, etag, checksum }) => {
-    const valid = Number.isInteger(number) && number >= 1 && number <= MAX_PARTS;
-    const row = valid ? copyOf(reader.tables.parts, partKey(id, number)) : undefined;
-    const part = row && decodePart(row);
-    if (!part || part.etag !== etag || (checksum !== null && checksum !== part.checksum?.value))
-      throw refused("invalid-part", `part ${number} is not there, or has another ETag or checksum`);
-    return part;
+function storedParts(reader: MetadataReader, id: Buffer, wanted: CompleteUpload["parts"]): StoredPart[] {
+  return chosenParts(wanted, (number) => {
+    const row = copyOf(reader.tables.parts, partKey(id, number));
+    return row && decodePart(row);
   });
-  for (const { number, sizeBytes } of parts.slice(0, -1))
-    if (sizeBytes < MIN_PART_BYTES)
-      throw refused("part-too-small", `part ${number} has ${sizeBytes} bytes: all but the last need ${MIN_PART_BYTES}`);
-  return parts;
 }
 
 function partsChanged(reader: MetadataReader, request: CompleteUpload, sequences: Buffer): boolean {
   const { id } = findUpload(reader, request);
-  return !entriesOf(chosenParts(reader, id, request.parts)).equals(sequences);
+  return !entriesOf(storedParts(reader, id, request.parts)).equals(sequences);
 }
 
 /** @throws no-such-upload unless these very parts completed it */
