@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { RbdVolumeEngine } from "../../src/engines/ceph/rbd/index.js";
+import { claimImage, hashOf } from "../../src/engines/ceph/rbd/names.js";
 import { context, failure, MIB, makeRbdWorld, publication, type RbdTestWorld, spec } from "./rbd-world.js";
 
 let world: RbdTestWorld;
@@ -61,6 +62,17 @@ describe("create, get, list, delete", () => {
     const volumes = await engine.list(context(), "", 0);
     expect(volumes.map(({ name }) => name)).toEqual(["raced"]);
     await engine.delete(context(), volumes[0]?.id ?? "");
+  });
+
+  it("a name whose image has no header, of a create that was cut off early: it is made anew", async () => {
+    const { place } = world;
+    const image = `${place.spec}/${claimImage("v", hashOf("cut off"))}`;
+    place.rbd("create", "--size", "8M", image);
+    const { id } = JSON.parse(place.rbd("info", "--format", "json", image)) as { id: string };
+    place.rados("--pool", place.env.rbd.pool, "--namespace", place.name, "rm", `rbd_header.${id}`);
+    const volume = await engine.create(context(), spec("cut off"));
+    expect(await other.get(context(), volume.id)).toEqual(volume);
+    await engine.delete(context(), volume.id);
   });
 
   it("ids that are not of this engine are nobody's", async () => {

@@ -37,8 +37,18 @@ export async function createVolume(world: RbdWorld, ctx: Context, spec: VolumeSp
   ]);
   const found = await world.lock.run(ctx, home, [volumeLock(hash)], async (bounded, tail) => {
     const origin = await originOf(world, bounded, spec, hash);
-    await clearName(world, bounded, place, claimImage("v", hash), tail);
-    return make(world, bounded, { spec, place, hash, chosen, origin }, tail);
+    const image = claimImage("v", hash);
+    await clearName(world, bounded, place, image, tail);
+    const plan: Plan = { spec, place, hash, chosen, origin };
+    try {
+      return await make(world, bounded, plan, tail);
+    } catch (error) {
+      // A name without a header is there to a create, and not to anything that asks for the image: seen here first.
+      if (!isCode(error, "already-exists")) throw error;
+      if ((await inspect(world, bounded, place, image)).is !== "unfinished") throw error;
+      await unlessMissing(world.images.remove(bounded, place, image));
+      return make(world, bounded, plan, tail);
+    }
   });
   return asVolume(found);
 }
